@@ -1,0 +1,92 @@
+//! What can go wrong with a store, sorted by what a caller can do about it.
+
+use std::io;
+
+use varve_content::CompressionError;
+
+/// Why an object or a file of a repository could not be had or kept.
+///
+/// Three questions decide what happens next: [`Self::is_integrity`] (never serve, ask another mirror),
+/// [`Self::is_absence`] (it definitely does not exist there), everything else is transport (try again later).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The place answered, definitely: it does not have this.
+    #[error("{name} does not exist at {place}")]
+    NotFound {
+        /// The object or file.
+        name: String,
+        /// The directory or server that was asked.
+        place: String,
+    },
+    /// The bytes that came are not the bytes that were named.
+    #[error("{name} from {place} has the wrong content (its hash is {actual})")]
+    WrongHash {
+        /// The object.
+        name: String,
+        /// The directory or server it came from.
+        place: String,
+        /// The hash of what came.
+        actual: String,
+    },
+    /// The stored bytes match their hash, but don't decompress to what the catalog says.
+    #[error("{name} does not decompress to its recorded size")]
+    Content {
+        /// The object.
+        name: String,
+        /// What the decoder found.
+        #[source]
+        source: CompressionError,
+    },
+    /// More bytes came than the object can have.
+    #[error("{name} from {place} is larger than the {limit} bytes it may have")]
+    TooLarge {
+        /// The object or file.
+        name: String,
+        /// The directory or server it came from.
+        place: String,
+        /// The most bytes allowed.
+        limit: u64,
+    },
+    /// Nothing usable came in time.
+    #[error("{name} did not arrive from {place} in time")]
+    TimedOut {
+        /// The object or file.
+        name: String,
+        /// The directory or server that was asked last.
+        place: String,
+    },
+    /// A server, a proxy or the way to them failed.
+    #[error("{name} could not be fetched from {place}: {reason}")]
+    Transport {
+        /// The object or file.
+        name: String,
+        /// The server or proxy that was asked last.
+        place: String,
+        /// What it did instead of answering.
+        reason: String,
+    },
+    /// A local file could not be read or written.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried: `read`, `write`, `create`, …
+        action: &'static str,
+        /// The path.
+        path: String,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    /// The bytes were wrong: never retry the same place, never serve them.
+    pub fn is_integrity(&self) -> bool {
+        matches!(self, Self::WrongHash { .. } | Self::Content { .. } | Self::TooLarge { .. })
+    }
+
+    /// It definitely does not exist.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}

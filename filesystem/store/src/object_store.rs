@@ -1,0 +1,196 @@
+//! The traits that every back end implements, and the conformance they promise.
+
+use std::fmt;
+use std::io;
+
+use varve_content::ObjectName;
+
+use crate::{Deadline, StoreError};
+
+/// A place that objects and files of one repository are read from.
+pub trait ObjectSource: Send + Sync {
+    /// Passes the stored bytes of `name`, at most `limit` of them, to `sink`.
+    ///
+    /// `Ok` means that the sink received, since its last [`ObjectSink::restart`], exactly the bytes whose hash is in
+    /// the name. On an error the sink must be thrown away. Blocks at most until the deadline.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; mirrors and retries have been used up by then.
+    fn fetch(
+        &self,
+        name: &ObjectName,
+        limit: u64,
+        sink: &mut dyn ObjectSink,
+        deadline: Deadline,
+    ) -> Result<(), StoreError>;
+
+    /// The bytes of a file that is not named by its hash. They are not verified: whoever parses them does that.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; [`StoreError::TooLarge`] above the file's [`RepositoryFile::limit`].
+    fn fetch_file(
+        &self,
+        file: RepositoryFile,
+        freshness: Freshness,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, StoreError>;
+
+    /// The whole object in memory; see [`Self::fetch`].
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    fn fetch_to_memory(
+        &self,
+        name: &ObjectName,
+        limit: u64,
+        deadline: Deadline,
+    ) -> Result<Vec<u8>, StoreError> {
+        let mut stored = Vec::new();
+        self.fetch(name, limit, &mut stored, deadline)?;
+        Ok(stored)
+    }
+
+    /// Where this is, for messages: a directory or the first server's address.
+    fn place(&self) -> String;
+}
+
+/// A place that a repository is published to. Everything acknowledged is found by later reads, also by other processes.
+pub trait ObjectStore: ObjectSource {
+    /// Keeps `stored` under `name`. The caller made the name from these bytes. Keeping an object again is no error.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Transport`]; then the object is wholly absent.
+    fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError>;
+
+    /// Whether the object is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Transport`] if that can't be told.
+    fn contains(&self, name: &ObjectName) -> Result<bool, StoreError>;
+
+    /// The size of the stored bytes, `None` if the object is not there.
+    ///
+    /// # Errors
+    /// As [`Self::contains`].
+    fn stored_size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError>;
+
+    /// Removes an object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Transport`].
+    fn remove(&self, name: &ObjectName) -> Result<(), StoreError>;
+
+    /// Calls `visit` with every object and its stored size, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Transport`], also from `visit`.
+    fn list(
+        &self,
+        visit: &mut dyn FnMut(ObjectName, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError>;
+
+    /// Replaces a file in one step: readers see the old or the new bytes, never a mixture.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Transport`]; then the old file stands.
+    fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Returns once everything put so far survives a loss of power.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Transport`].
+    fn sync(&self) -> Result<(), StoreError>;
+}
+
+/// Where the bytes of an object go while they arrive.
+pub trait ObjectSink {
+    /// Forgets everything received: another mirror starts from the beginning.
+    ///
+    /// # Errors
+    /// What the destination fails with; the fetch ends.
+    fn restart(&mut self) -> io::Result<()>;
+
+    /// Takes the next stored bytes.
+    ///
+    /// # Errors
+    /// What the destination fails with; the fetch ends.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl ObjectSink for Vec<u8> {
+    fn restart(&mut self) -> io::Result<()> {
+        self.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// The files at the top of a repository that are not named by their hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RepositoryFile {
+    /// `.cvmfspublished`, the signed manifest.
+    Manifest,
+    /// `.cvmfswhitelist`.
+    Whitelist,
+    /// `.cvmfswhitelist.pkcs7`.
+    WhitelistPkcs7,
+    /// `.cvmfsreflog`.
+    Reflog,
+    /// `.cvmfs_master_replica`, present at a stratum 0.
+    MasterReplica,
+    /// `.cvmfs_status.json`.
+    Status,
+}
+
+impl RepositoryFile {
+    /// Every file.
+    pub const ALL: [Self; 6] = [
+        Self::Manifest,
+        Self::Whitelist,
+        Self::WhitelistPkcs7,
+        Self::Reflog,
+        Self::MasterReplica,
+        Self::Status,
+    ];
+
+    /// The file's name below the repository's root.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Manifest => ".cvmfspublished",
+            Self::Whitelist => ".cvmfswhitelist",
+            Self::WhitelistPkcs7 => ".cvmfswhitelist.pkcs7",
+            Self::Reflog => ".cvmfsreflog",
+            Self::MasterReplica => ".cvmfs_master_replica",
+            Self::Status => ".cvmfs_status.json",
+        }
+    }
+
+    /// The most bytes that are accepted for this file.
+    pub fn limit(self) -> u64 {
+        match self {
+            Self::Reflog => 1 << 30,
+            Self::Manifest | Self::Whitelist | Self::WhitelistPkcs7 | Self::MasterReplica | Self::Status => {
+                1 << 20
+            }
+        }
+    }
+}
+
+impl fmt::Display for RepositoryFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Whether proxies on the way may answer from their caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// The usual request.
+    Cached,
+    /// Ask every cache to check with the origin (`Cache-Control: no-cache`), after a wrong or stale answer.
+    Revalidated,
+}
