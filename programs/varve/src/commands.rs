@@ -1,0 +1,30 @@
+//! The subcommands, one file each; nouns with verbs have a directory. To add one: its file, its line in [`Command`], its
+//! arm in `run`, and the snapshot of its help (`INSTA_UPDATE=always cargo test -p varve help`).
+
+mod completions;
+mod man;
+mod repo;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+/// What `varve` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Repo(repo::Repo),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        match self {
+            Self::Repo(command) => command.run(invocation),
+            Self::Completions(command) => command.run(invocation),
+            Self::Man(command) => command.run(invocation),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Every environment variable that Varve reads, declared once. The table in docs/operate/files.md is tested against it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A declared variable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Variable {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it does, as the documentation says it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documentation is tested against it"))]
+    pub(crate) meaning: &'static str,
+}
+
+macro_rules! variables {
+    ($($constant:ident: $name:literal = $meaning:literal;)*) => {
+        $(const $constant: Variable = Variable { name: $name, meaning: $meaning };)*
+        /// Every variable.
+        #[cfg(test)]
+        pub(crate) const ALL: &[Variable] = &[$($constant),*];
+    };
+}
+
+variables! {
+    VARVE_HOME: "VARVE_HOME" = "one directory for everything: repositories, keys, configuration, cache and run files";
+    VARVE_LOG: "VARVE_LOG" = "what is said on standard error, such as `info,varve_store=debug`; overrides `-v` and `-q`";
+    NO_COLOR: "NO_COLOR" = "no colours, if set and not empty";
+    HOME: "HOME" = "the user's home directory, where the XDG variables are not set";
+    XDG_CONFIG_HOME: "XDG_CONFIG_HOME" = "where `varve/` with a user's configuration and keys lies";
+    XDG_STATE_HOME: "XDG_STATE_HOME" = "where `varve/` with a user's repositories lies";
+    XDG_CACHE_HOME: "XDG_CACHE_HOME" = "where `varve/` with a user's cache lies";
+    XDG_RUNTIME_DIR: "XDG_RUNTIME_DIR" = "where `varve/` with a user's sockets and locks lies";
+}
+
+/// What the variables say. Directories that are not absolute count as unset, as the XDG specification wants it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) varve_home: Option<PathBuf>,
+    pub(crate) log: Option<String>,
+    pub(crate) no_color: bool,
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) xdg_config_home: Option<PathBuf>,
+    pub(crate) xdg_state_home: Option<PathBuf>,
+    pub(crate) xdg_cache_home: Option<PathBuf>,
+    pub(crate) xdg_runtime_dir: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Reads every declared variable once through `lookup`.
+    pub(crate) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        let text = |variable: Variable| lookup(variable.name).filter(|value| !value.is_empty());
+        let directory = |variable| text(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+        Self {
+            // A relative VARVE_HOME is a mistake that must not silently move everything elsewhere: places.rs refuses it.
+            varve_home: text(VARVE_HOME).map(PathBuf::from),
+            log: text(VARVE_LOG).map(|value| value.to_string_lossy().into_owned()),
+            no_color: text(NO_COLOR).is_some(),
+            home: directory(HOME),
+            xdg_config_home: directory(XDG_CONFIG_HOME),
+            xdg_state_home: directory(XDG_STATE_HOME),
+            xdg_cache_home: directory(XDG_CACHE_HOME),
+            xdg_runtime_dir: directory(XDG_RUNTIME_DIR),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_is_read_and_no_other() {
+        let asked = std::cell::RefCell::new(Vec::new());
+        Environment::read(|name| {
+            asked.borrow_mut().push(name.to_owned());
+            None
+        });
+        let mut asked = asked.into_inner();
+        let mut declared: Vec<&str> = ALL.iter().map(|variable| variable.name).collect();
+        asked.sort();
+        declared.sort_unstable();
+        assert_eq!(asked, declared);
+    }
+
+    #[test]
+    fn empty_and_relative_values_count_as_unset() {
+        let environment = Environment::read(|name| match name {
+            "XDG_CACHE_HOME" => Some("relative".into()),
+            "NO_COLOR" => Some("".into()),
+            _ => None,
+        });
+        assert_eq!(environment.xdg_cache_home, None);
+        assert!(!environment.no_color);
+    }
+
+    #[test]
+    fn the_documentation_has_every_variable() {
+        let page = include_str!("../../../docs/operate/files.md");
+        for variable in ALL {
+            let row = format!("| `{}` | {} |", variable.name, variable.meaning);
+            assert!(page.contains(&row), "docs/operate/files.md lacks the row\n{row}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line's side of errors: what is printed, the hint, the exit code. The one place where the error types of
+//! the crates below are translated.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use varve_store::StoreError;
+
+use crate::exit_code::ExitCode;
+use crate::output::Output;
+
+/// Why a subcommand did not do what it was asked to.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ExitCode,
+    error: Option<Box<dyn Error + Send + Sync>>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// An error and the code that a script sees.
+    pub(crate) fn new(code: ExitCode, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { code, error: Some(error.into()), hint: None }
+    }
+
+    /// What was asked for can't be meant.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Usage, message.into())
+    }
+
+    /// As [`Self::usage`], from an error.
+    pub(crate) fn usage_error(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+
+    /// A local file or directory could not be used; `action` as in "cannot `action` `path`".
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        let code = match source.kind() {
+            io::ErrorKind::NotFound => ExitCode::NotFound,
+            _ => ExitCode::Failure,
+        };
+        let path = path.display().to_string();
+        Self::new(code, FileError { action, path, source })
+    }
+
+    /// Ends the program without a word.
+    pub(crate) fn silent(code: ExitCode) -> Self {
+        Self { code, error: None, hint: None }
+    }
+
+    /// Adds what the user could do about it: a sentence, printed on its own line.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// How the program is to end.
+    pub(crate) fn code(&self) -> ExitCode {
+        self.code
+    }
+
+    /// Prints the error, what caused it, and the hint.
+    pub(crate) fn report(&self, output: &Output) {
+        if let Some(error) = &self.error {
+            output.error(&Chain(error.as_ref()).to_string());
+        }
+        if let Some(hint) = &self.hint {
+            output.hint(hint);
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            error if error.is_integrity() => ExitCode::Integrity,
+            error if error.is_absence() => ExitCode::NotFound,
+            StoreError::TimedOut { .. } | StoreError::Transport { .. } => ExitCode::Transport,
+            _ => ExitCode::Failure,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// A file or directory that could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {path}")]
+struct FileError {
+    action: &'static str,
+    path: String,
+    #[source]
+    source: io::Error,
+}
+
+/// An error and its causes in one line.
+struct Chain<'a>(&'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_follow_in_one_line() {
+        let failure = Failure::io("read", Path::new("/x"), io::Error::from_raw_os_error(2));
+        assert_eq!(failure.code(), ExitCode::NotFound);
+        let error = failure.error.expect("an error was given");
+        assert_eq!(
+            Chain(error.as_ref()).to_string(),
+            "cannot read /x: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn store_errors_are_sorted_by_what_a_script_can_do() {
+        let name = || "x".to_owned();
+        let absent = StoreError::NotFound { name: name(), place: name() };
+        let wrong = StoreError::WrongHash { name: name(), place: name(), actual: name() };
+        let late = StoreError::TimedOut { name: name(), place: name() };
+        assert_eq!(Failure::from(absent).code(), ExitCode::NotFound);
+        assert_eq!(Failure::from(wrong).code(), ExitCode::Integrity);
+        assert_eq!(Failure::from(late).code(), ExitCode::Transport);
+    }
+}
