@@ -78,6 +78,71 @@ pub enum Node {
     },
 }
 
+impl Node {
+    /// The kind of file, without what belongs to it.
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            Self::Directory { .. } => EntryKind::Directory,
+            Self::File(_) => EntryKind::File,
+            Self::Symlink { .. } => EntryKind::Symlink,
+            Self::Fifo => EntryKind::Fifo,
+            Self::Socket => EntryKind::Socket,
+            Self::CharacterDevice { .. } => EntryKind::CharacterDevice,
+            Self::BlockDevice { .. } => EntryKind::BlockDevice,
+        }
+    }
+}
+
+/// The kinds of files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EntryKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device.
+    CharacterDevice,
+    /// A block device.
+    BlockDevice,
+}
+
+impl EntryKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Directory,
+        Self::File,
+        Self::Symlink,
+        Self::Fifo,
+        Self::Socket,
+        Self::CharacterDevice,
+        Self::BlockDevice,
+    ];
+
+    /// The kind's bits in `st_mode`.
+    pub fn mode_bits(self) -> u32 {
+        match self {
+            Self::Directory => 0o040_000,
+            Self::File => 0o100_000,
+            Self::Symlink => 0o120_000,
+            Self::Fifo => 0o010_000,
+            Self::Socket => 0o140_000,
+            Self::CharacterDevice => 0o020_000,
+            Self::BlockDevice => 0o060_000,
+        }
+    }
+
+    /// The kind that a mode tells, `None` for bits that mean nothing.
+    pub fn from_mode(mode: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.mode_bits() == mode & 0o170_000)
+    }
+}
+
 /// The content of a regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileContent {

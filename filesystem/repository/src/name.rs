@@ -109,7 +109,7 @@ impl RepositoryPath {
     pub fn new(bytes: &[u8]) -> Result<Self, NameError> {
         let mut path = Self::ROOT;
         let trimmed = bytes.strip_prefix(b"/").unwrap_or(bytes);
-        let trimmed = trimmed.strip_suffix(b"/").unwrap_or(trimmed);
+        let trimmed = trimmed.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(trimmed);
         if trimmed.is_empty() {
             return Ok(path);
         }
