@@ -1,6 +1,7 @@
 //! What can go wrong with a store, sorted by what a caller can do about it.
 
 use std::io;
+use std::path::Path;
 
 use varve_content::CompressionError;
 
@@ -66,6 +67,12 @@ pub enum StoreError {
         /// What it did instead of answering.
         reason: String,
     },
+    /// A kept copy was found damaged and has been dropped: asking for the object again fetches it anew.
+    #[error("the cached copy {path} is damaged and was dropped")]
+    DamagedCopy {
+        /// The file in the cache.
+        path: String,
+    },
     /// A local file could not be read or written.
     #[error("cannot {action} {path}")]
     Io {
@@ -82,11 +89,57 @@ pub enum StoreError {
 impl StoreError {
     /// The bytes were wrong: never retry the same place, never serve them.
     pub fn is_integrity(&self) -> bool {
-        matches!(self, Self::WrongHash { .. } | Self::Content { .. } | Self::TooLarge { .. })
+        matches!(
+            self,
+            Self::WrongHash { .. } | Self::Content { .. } | Self::TooLarge { .. } | Self::DamagedCopy { .. }
+        )
     }
 
     /// It definitely does not exist.
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+
+    /// A local failure with `path`.
+    pub(crate) fn io(action: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+        Self::Io { action, path: path.display().to_string(), source: source.into() }
+    }
+
+    /// The same error once more, for each of several threads that wanted the same thing.
+    pub(crate) fn repeat(&self) -> Self {
+        match self {
+            Self::NotFound { name, place } => Self::NotFound { name: name.clone(), place: place.clone() },
+            Self::WrongHash { name, place, actual } => {
+                Self::WrongHash { name: name.clone(), place: place.clone(), actual: actual.clone() }
+            }
+            Self::Content { name, source } => {
+                let source = match source {
+                    CompressionError::TooLarge { limit } => CompressionError::TooLarge { limit: *limit },
+                    CompressionError::Damaged => CompressionError::Damaged,
+                    CompressionError::WriteOnlyElsewhere => CompressionError::WriteOnlyElsewhere,
+                    CompressionError::Io(source) => CompressionError::Io(repeat_io(source)),
+                };
+                Self::Content { name: name.clone(), source }
+            }
+            Self::TooLarge { name, place, limit } => {
+                Self::TooLarge { name: name.clone(), place: place.clone(), limit: *limit }
+            }
+            Self::TimedOut { name, place } => Self::TimedOut { name: name.clone(), place: place.clone() },
+            Self::Transport { name, place, reason } => {
+                Self::Transport { name: name.clone(), place: place.clone(), reason: reason.clone() }
+            }
+            Self::DamagedCopy { path } => Self::DamagedCopy { path: path.clone() },
+            Self::Io { action, path, source } => {
+                Self::Io { action, path: path.clone(), source: repeat_io(source) }
+            }
+        }
+    }
+}
+
+/// The same I/O error: its number where the operating system gave one, else its text.
+fn repeat_io(source: &io::Error) -> io::Error {
+    match source.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(source.kind(), source.to_string()),
     }
 }

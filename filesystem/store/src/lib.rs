@@ -2,11 +2,26 @@
 //!
 //! [`ObjectSource`] is the reading side that every back end has, [`ObjectStore`] adds writing. What comes out of either
 //! has been checked against its hash. What the bytes mean is not known here; see the repository crate.
+//!
+//! | to | use |
+//! |---|---|
+//! | publish to and read from a directory that a web server serves | [`DirectoryStore`] |
+//! | test against a store | [`MemoryStore`] |
+//! | read objects again and again, decompressed, shared by processes | [`Cache`] |
 
+mod byte_size;
+mod cache;
 mod deadline;
+mod directory;
 mod error;
+mod flight;
+mod memory;
 mod object_store;
 
+pub use byte_size::{ByteSize, ByteSizeError};
+pub use cache::{Cache, CacheConfig, CacheCounters, CachedObject, MappedObject, ObjectRequest, PlainSize};
 pub use deadline::Deadline;
+pub use directory::DirectoryStore;
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile};

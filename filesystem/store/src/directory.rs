@@ -1,0 +1,292 @@
+//! A store in a local directory, laid out as web servers serve it. Who may read it over HTTP is decided elsewhere.
+//!
+//! ```text
+//! ROOT/.cvmfspublished  .cvmfswhitelist  …    files, replaced by rename
+//! ROOT/data/ab/cdef…                          objects, 256 directories
+//! ROOT/data/txn/                              what is being written; never served, never listed
+//! ```
+//!
+//! An object appears under its name by a rename of a whole file. It is not synced one by one: [`ObjectStore::sync`]
+//! does that once before a manifest that refers to it is switched. A file of the wrong size, as a loss of power before
+//! that may leave it, doesn't count as present and is written again.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use varve_content::{Hasher, ObjectName};
+
+use crate::{Deadline, Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile, StoreError};
+
+/// How much is read at once from a large object.
+const PIECE: usize = 256 << 10;
+
+/// One repository in a local directory.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    root: PathBuf,
+    data: PathBuf,
+    temporary: PathBuf,
+    counter: AtomicU64,
+}
+
+impl DirectoryStore {
+    /// Opens a store, making what is missing of its directories.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if a directory can't be made.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let store = Self::at(root.into());
+        for number in 0..=255_u8 {
+            make_directory(&store.data.join(format!("{number:02x}")))?;
+        }
+        make_directory(&store.temporary)?;
+        Ok(store)
+    }
+
+    /// Opens a store that exists, for reading or writing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no `data` directory.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let store = Self::at(root.into());
+        match fs::metadata(&store.data) {
+            Ok(metadata) if metadata.is_dir() => Ok(store),
+            Ok(_) => Err(StoreError::NotFound { name: "data".to_owned(), place: store.place() }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::NotFound { name: "data".to_owned(), place: store.place() })
+            }
+            Err(error) => Err(StoreError::io("open", &store.data, error)),
+        }
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn at(root: PathBuf) -> Self {
+        let data = root.join("data");
+        Self { temporary: data.join("txn"), data, root, counter: AtomicU64::new(0) }
+    }
+
+    fn object_path(&self, name: &ObjectName) -> PathBuf {
+        self.data.join(name.path())
+    }
+
+    /// A file that nobody else writes, with its path.
+    fn temporary_file(&self) -> Result<(PathBuf, File), StoreError> {
+        loop {
+            let number = self.counter.fetch_add(1, Ordering::Relaxed);
+            let path = self.temporary.join(format!("{}-{number}", std::process::id()));
+            match File::options().write(true).create_new(true).mode(0o644).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !self.temporary.exists() => {
+                    make_directory(&self.temporary)?;
+                }
+                Err(error) => return Err(StoreError::io("create", &path, error)),
+            }
+        }
+    }
+
+    /// Writes a temporary file and renames it to `target`.
+    fn replace(&self, target: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {
+        let (path, mut file) = self.temporary_file()?;
+        let written = (|| {
+            file.write_all(bytes)?;
+            if durable {
+                file.sync_all()?;
+            }
+            rename_into(&path, target)
+        })();
+        written.map_err(|error| {
+            // The write has failed already; what is left behind in the temporary directory harms nobody.
+            let _ = fs::remove_file(&path);
+            StoreError::io("write", target, error)
+        })
+    }
+}
+
+impl ObjectSource for DirectoryStore {
+    fn fetch(
+        &self,
+        name: &ObjectName,
+        limit: u64,
+        sink: &mut dyn ObjectSink,
+        _deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let path = self.object_path(name);
+        let mut file = File::open(&path).map_err(|error| self.absent_or(name.to_string(), &path, error))?;
+        let read_error = |error| StoreError::io("read", &path, error);
+        let size = file.metadata().map_err(read_error)?.len();
+        if size > limit {
+            return Err(StoreError::TooLarge { name: name.to_string(), place: self.place(), limit });
+        }
+        let mut buffer = vec![0; PIECE.min(size as usize + 1)];
+        let mut hasher = Hasher::new(name.hash.algorithm());
+        let mut total = 0;
+        loop {
+            let length = read_full(&mut file, &mut buffer).map_err(read_error)?;
+            total += length as u64;
+            if total > limit {
+                return Err(StoreError::TooLarge { name: name.to_string(), place: self.place(), limit });
+            }
+            hasher.update(&buffer[..length]);
+            sink.write(&buffer[..length]).map_err(|source| StoreError::Io {
+                action: "pass on",
+                path: name.to_string(),
+                source,
+            })?;
+            if length < buffer.len() {
+                break;
+            }
+        }
+        let actual = hasher.finish();
+        if actual != name.hash {
+            let (name, place, actual) = (name.to_string(), self.place(), actual.to_string());
+            return Err(StoreError::WrongHash { name, place, actual });
+        }
+        Ok(())
+    }
+
+    fn fetch_file(
+        &self,
+        file: RepositoryFile,
+        _freshness: Freshness,
+        _deadline: Deadline,
+    ) -> Result<Vec<u8>, StoreError> {
+        let path = self.root.join(file.name());
+        let opened = File::open(&path).map_err(|error| self.absent_or(file.to_string(), &path, error))?;
+        let mut bytes = Vec::new();
+        opened
+            .take(file.limit() + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| StoreError::io("read", &path, error))?;
+        if bytes.len() as u64 > file.limit() {
+            let (name, place) = (file.to_string(), self.place());
+            return Err(StoreError::TooLarge { name, place, limit: file.limit() });
+        }
+        Ok(bytes)
+    }
+
+    fn place(&self) -> String {
+        self.root.display().to_string()
+    }
+}
+
+impl ObjectStore for DirectoryStore {
+    fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError> {
+        if self.stored_size(name)? == Some(stored.len() as u64) {
+            return Ok(());
+        }
+        self.replace(&self.object_path(name), stored, false)
+    }
+
+    fn contains(&self, name: &ObjectName) -> Result<bool, StoreError> {
+        Ok(self.stored_size(name)?.is_some())
+    }
+
+    fn stored_size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
+        let path = self.object_path(name);
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("look up", &path, error)),
+        }
+    }
+
+    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
+        let path = self.object_path(name);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::io("remove", &path, error)),
+        }
+    }
+
+    fn list(
+        &self,
+        visit: &mut dyn FnMut(ObjectName, u64) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        for number in 0..=255_u8 {
+            let prefix = format!("{number:02x}");
+            let directory = self.data.join(&prefix);
+            let entries = match fs::read_dir(&directory) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::io("list", &directory, error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| StoreError::io("list", &directory, error))?;
+                let file_name = entry.file_name();
+                let Some(name) = file_name
+                    .to_str()
+                    .and_then(|rest| ObjectName::from_path(&format!("{prefix}/{rest}")).ok())
+                else {
+                    continue;
+                };
+                match entry.metadata() {
+                    Ok(metadata) => visit(name, metadata.len())?,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(StoreError::io("look up", &entry.path(), error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError> {
+        self.replace(&self.root.join(file.name()), bytes, true)?;
+        File::open(&self.root)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| StoreError::io("sync", &self.root, error))
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        let synced = File::open(&self.data).and_then(|data| Ok(rustix::fs::syncfs(data)?));
+        synced.map_err(|error| StoreError::io("sync", &self.data, error))
+    }
+}
+
+impl DirectoryStore {
+    fn absent_or(&self, name: String, path: &Path, error: io::Error) -> StoreError {
+        match error.kind() {
+            io::ErrorKind::NotFound => StoreError::NotFound { name, place: self.place() },
+            _ => StoreError::io("open", path, error),
+        }
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(path).map_err(|error| StoreError::io("create", path, error))
+}
+
+/// Renames, making the target's directory if it is missing (stores that others began lack empty ones).
+fn rename_into(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(directory) = to.parent() {
+                fs::create_dir_all(directory)?;
+            }
+            fs::rename(from, to)
+        }
+        other => other,
+    }
+}
+
+/// Fills the buffer, or as much of it as there is.
+fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

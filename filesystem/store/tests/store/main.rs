@@ -1,0 +1,5 @@
+//! What the store promises to the crates above it, shown on every back end.
+
+mod cache;
+mod conformance;
+mod directory;
