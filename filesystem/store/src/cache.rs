@@ -48,20 +48,23 @@ pub use self::object::CachedObject;
 const USE_RESOLUTION: Duration = Duration::from_secs(60);
 
 /// Where a cache is and how large it may become.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CacheConfig {
     /// The directory; made if it is missing. Private to one user, shared by any number of that user's processes.
     pub directory: PathBuf,
     /// Above this, the least recently used files are deleted. `None`: never.
     pub quota: Option<ByteSize>,
     /// The clock that times of last use are compared with.
-    pub now: fn() -> SystemTime,
+    pub now: Clock,
 }
 
+/// Tells the time; `SystemTime::now` outside tests.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
 impl CacheConfig {
-    /// A cache without quota by the system's clock.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), quota: None, now: SystemTime::now }
+    /// A cache without quota by the given clock, outside tests `SystemTime::now`.
+    pub fn new(directory: impl Into<PathBuf>, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
+        Self { directory: directory.into(), quota: None, now: Arc::new(now) }
     }
 }
 
@@ -99,7 +102,7 @@ struct Inner {
     kept: KeptFiles,
     /// Damaged files that could not be unlinked.
     known_damaged: Mutex<Vec<CacheName>>,
-    now: fn() -> SystemTime,
+    now: Clock,
 }
 
 impl Cache {
@@ -114,7 +117,7 @@ impl Cache {
             fallback: Fallback::new(),
             kept: KeptFiles::new(&config.directory),
             known_damaged: Mutex::default(),
-            now: config.now,
+            now: Arc::clone(&config.now),
         };
         Ok(Self { inner: Arc::new(inner), flights: Flights::new() })
     }

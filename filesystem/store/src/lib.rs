@@ -19,7 +19,9 @@ mod memory;
 mod object_store;
 
 pub use byte_size::{ByteSize, ByteSizeError};
-pub use cache::{Cache, CacheConfig, CacheCounters, CachedObject, MappedObject, ObjectRequest, PlainSize};
+pub use cache::{
+    Cache, CacheConfig, CacheCounters, CachedObject, Clock, MappedObject, ObjectRequest, PlainSize,
+};
 pub use deadline::Deadline;
 pub use directory::DirectoryStore;
 pub use error::StoreError;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use varve_content::{Algorithm, Compression, Compressor, Effort, ObjectKind, ObjectName};
 use varve_store::{
@@ -33,6 +34,11 @@ pub(crate) fn put(store: &dyn ObjectStore, plain: &[u8], compression: Compressio
     let name = ObjectName::new(Algorithm::Sha1.hash(&stored), ObjectKind::File);
     store.put(&name, &stored).expect("a writable store");
     ObjectRequest { name, compression, size: PlainSize::Exact(plain.len() as u64) }
+}
+
+/// A cache without quota by the system's clock.
+pub(crate) fn config(directory: &Path) -> CacheConfig {
+    CacheConfig::new(directory, SystemTime::now)
 }
 
 /// The files of cached objects, without temporary ones.
@@ -104,7 +110,7 @@ fn content_of_every_size_is_fetched_once_and_read_in_any_piece() {
             let request = put(&store, &plain, compression);
             let before = source.fetches();
             for round in 0..3 {
-                let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+                let cache = Cache::open(&config(place.path())).expect("a writable directory");
                 let mut object = cache.get(&request, &source, soon()).expect("because it was put");
                 if round == 1 {
                     object.release_memory();
@@ -139,7 +145,7 @@ fn content_of_every_size_is_fetched_once_and_read_in_any_piece() {
 #[test]
 fn one_object_as_two_compressions_is_two_contents() {
     let place = tempfile::tempdir().expect("a temporary directory");
-    let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+    let cache = Cache::open(&config(place.path())).expect("a writable directory");
     let store = MemoryStore::new();
     let request = put(&store, b"plain plain plain plain plain", Compression::Zlib);
     let stored = store.fetch_to_memory(&request.name, 100, soon()).expect("because it was put");
@@ -159,7 +165,7 @@ fn one_object_as_two_compressions_is_two_contents() {
 #[test]
 fn another_size_than_recorded_is_refused_and_not_kept() {
     let place = tempfile::tempdir().expect("a temporary directory");
-    let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+    let cache = Cache::open(&config(place.path())).expect("a writable directory");
     let store = MemoryStore::new();
     for size in [1000, 30 << 20] {
         let plain = content(1, size);
@@ -183,7 +189,7 @@ fn another_size_than_recorded_is_refused_and_not_kept() {
 #[test]
 fn bombs_and_streams_that_are_cut_short_are_refused() {
     let place = tempfile::tempdir().expect("a temporary directory");
-    let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+    let cache = Cache::open(&config(place.path())).expect("a writable directory");
     let store = MemoryStore::new();
     let bomb = put(&store, &vec![0; 64 << 20], Compression::Zlib);
     let refusal = cache.get(&ObjectRequest { size: PlainSize::AtMost(1 << 20), ..bomb }, &store, soon());
@@ -209,7 +215,7 @@ fn bombs_and_streams_that_are_cut_short_are_refused() {
 #[test]
 fn threads_that_want_the_same_share_one_fetch() {
     let place = tempfile::tempdir().expect("a temporary directory");
-    let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+    let cache = Cache::open(&config(place.path())).expect("a writable directory");
     let store = MemoryStore::new();
     let source = Counting::new(&store);
     let plain = content(9, 3 << 20);
@@ -234,7 +240,7 @@ fn every_flipped_bit_is_found_on_read_and_the_object_fetched_again() {
     for size in [10, 70_000, 300_000] {
         let plain = content(size as u64, size);
         let request = put(&store, &plain, Compression::Zlib);
-        let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+        let cache = Cache::open(&config(place.path())).expect("a writable directory");
         drop(cache.get(&request, &store, soon()).expect("because it was put"));
         let file = cached_files(place.path()).pop().expect("because it was just cached");
         let sound = fs::read(&file).expect("a readable file");
@@ -242,7 +248,7 @@ fn every_flipped_bit_is_found_on_read_and_the_object_fetched_again() {
             let mut flipped = sound.clone();
             flipped[at] ^= 4;
             fs::write(&file, flipped).expect("a writable file");
-            let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+            let cache = Cache::open(&config(place.path())).expect("a writable directory");
             for mapped in [false, true] {
                 let read = |object: varve_store::CachedObject| match mapped {
                     true => object.map().map(|map| map.to_vec()),
@@ -278,7 +284,7 @@ fn every_flipped_bit_is_found_on_read_and_the_object_fetched_again() {
 fn a_file_moved_to_another_name_is_not_served() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let store = MemoryStore::new();
-    let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+    let cache = Cache::open(&config(place.path())).expect("a writable directory");
     for size in [1000, 200_000] {
         let (first, second) = (content(1, size), content(2, size));
         let first_request = put(&store, &first, Compression::Zlib);
@@ -299,7 +305,7 @@ fn what_is_derived_is_built_once_and_again_after_damage() {
         let built = content(3, size);
         let mut builds = 0;
         for round in 0..3 {
-            let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+            let cache = Cache::open(&config(place.path())).expect("a writable directory");
             if round == 2 {
                 let file = cached_files(place.path()).pop().expect("because it was just cached");
                 let mut bytes = fs::read(&file).expect("a readable file");
@@ -320,7 +326,7 @@ fn what_is_derived_is_built_once_and_again_after_damage() {
 }
 
 fn cache_failing(directory: &Path) -> Result<varve_store::MappedObject, StoreError> {
-    let cache = Cache::open(&CacheConfig::new(directory)).expect("a writable directory");
+    let cache = Cache::open(&config(directory)).expect("a writable directory");
     cache.derived(&Algorithm::Sha1.hash(b"another"), "index1", &mut || {
         Err(StoreError::NotFound { name: "another".into(), place: "here".into() })
     })
@@ -329,7 +335,7 @@ fn cache_failing(directory: &Path) -> Result<varve_store::MappedObject, StoreErr
 #[test]
 fn who_waits_no_longer_than_its_deadline() {
     let place = tempfile::tempdir().expect("a temporary directory");
-    let cache = Cache::open(&CacheConfig::new(place.path())).expect("a writable directory");
+    let cache = Cache::open(&config(place.path())).expect("a writable directory");
     let store = MemoryStore::new();
     let request = put(&store, b"slow", Compression::Zlib);
     let (begun, may_end) = (Barrier::new(2), Barrier::new(2));
