@@ -7,13 +7,23 @@
 #![allow(clippy::panic, clippy::print_stdout)]
 
 mod clock;
+mod comparison;
+mod fixture;
+mod listing;
 mod process;
+mod random;
 mod scratch;
 mod server;
+mod tree;
 mod waiting;
 
 pub use clock::ManualClock;
+pub use comparison::{assert_same, differences};
+pub use fixture::{Attributes, ExpectedEntry, ExpectedMagic, Fixture};
+pub use listing::{escape, listing, magic_listing, unescape};
 pub use process::ProcessGuard;
+pub use random::Random;
 pub use scratch::{Scratch, mounts_below, unmount_below};
 pub use server::{Fault, FaultyProxy, FaultyServer, Listener, Request, Rule};
+pub use tree::{TreeBuilder, TreeSize};
 pub use waiting::{wait_for, wait_until};
