@@ -69,7 +69,7 @@ impl TreeBuilder {
             ("epoch", 0, 0),
             ("nanoseconds", 1_614_834_367, 123_456_789),
             ("before 1970", -1_000, 0),
-            ("after 2038", 2_208_988_800, 999_999_999),
+            ("after 2038", 2_208_988_800, 500_000_001),
         ] {
             tree.file(format!("times/{name}"), name).mtime(format!("times/{name}"), seconds, nanoseconds);
         }
