@@ -9,6 +9,7 @@
 mod clock;
 mod comparison;
 mod fixture;
+mod link;
 mod listing;
 mod process;
 mod random;
@@ -20,6 +21,7 @@ mod waiting;
 pub use clock::ManualClock;
 pub use comparison::{assert_same, differences};
 pub use fixture::{Attributes, ExpectedEntry, ExpectedMagic, Fixture};
+pub use link::{Link, LinkSettings, Namespace, Traffic};
 pub use listing::{escape, listing, magic_listing, unescape};
 pub use process::ProcessGuard;
 pub use random::Random;

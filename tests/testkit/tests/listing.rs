@@ -1,4 +1,5 @@
 //! The listings equal those of the scripts that wrote the fixtures' expectations.
+#![allow(clippy::print_stdout)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
