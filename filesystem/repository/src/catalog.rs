@@ -15,6 +15,9 @@ mod writer;
 
 pub use counters::{Counters, TreeCounters};
 pub use error::CatalogError;
+pub(crate) use error::shown;
 pub use properties::{CatalogProperties, CatalogReference, SchemaVersion};
 pub use reader::CatalogReader;
+pub(crate) use reader::ChunkTable;
+pub(crate) use row::Row;
 pub use writer::{CatalogWriteError, CatalogWriter};

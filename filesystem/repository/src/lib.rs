@@ -2,6 +2,7 @@
 
 mod catalog;
 mod entry;
+mod index;
 mod name;
 
 pub use catalog::{
@@ -12,4 +13,5 @@ pub use entry::{
     Chunk, Entry, EntryKind, FileContent, FileData, HardLink, Metadata, Mtime, NestedRole, Node, Xattrs,
     XattrsError,
 };
+pub use index::{CatalogIndex, ChunksView, ContentView, EntryView, IndexBytes};
 pub use name::{EntryName, NameError, RepositoryName, RepositoryPath};
