@@ -224,7 +224,7 @@ fn hour(stamp: &str) -> Option<i64> {
     let part = |range: std::ops::Range<usize>| stamp[range].parse::<i16>().ok();
     let small = |range| part(range).and_then(|number| i8::try_from(number).ok());
     let time = DateTime::new(part(0..4)?, small(4..6)?, small(6..8)?, small(8..10)?, 0, 0, 0).ok()?;
-    Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second().div_euclid(3600))
+    Some(time.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_hours())
 }
 
 /// At most 60 characters of a foreign text, for messages.

@@ -55,7 +55,6 @@ impl Fixture {
     }
 
     /// The directory that is served.
-    #[allow(dead_code)]
     pub(crate) fn served(&self) -> PathBuf {
         self.directory.join("served")
     }
@@ -97,4 +96,32 @@ impl Fixture {
         let evidence = Evidence { whitelist, pkcs7: None, certificate: &certificate };
         self.trust().verify(&self.name, manifest, &evidence, now())
     }
+}
+
+/// Every catalog of both repositories with its object name, decompressed.
+pub(crate) fn catalogs() -> Vec<(ObjectName, Vec<u8>)> {
+    let mut catalogs = Vec::new();
+    for fixture in Fixture::all() {
+        let data = fixture.served().join("data");
+        for outer in fs::read_dir(&data).expect("the fixtures are in the tree") {
+            let outer = outer.expect("a readable directory");
+            for inner in fs::read_dir(outer.path()).expect("a readable directory") {
+                let inner = inner.expect("a readable directory");
+                let path = format!(
+                    "{}/{}",
+                    outer.file_name().to_string_lossy(),
+                    inner.file_name().to_string_lossy()
+                );
+                let Ok(name) = ObjectName::from_path(&path) else { continue };
+                if name.kind == ObjectKind::Catalog {
+                    let stored = fs::read(inner.path()).expect("a readable object");
+                    let plain = decompress(&stored, Compression::Zlib, 1 << 24).expect("a sound object");
+                    catalogs.push((name, plain));
+                }
+            }
+        }
+    }
+    catalogs.sort_by_key(|(name, _)| *name);
+    assert_eq!(catalogs.len(), 17, "the fixtures have 17 catalogs");
+    catalogs
 }
