@@ -1,0 +1,134 @@
+//! One client's connection from its first byte to its last: HTTP/1.1, or HTTP/2 where the client begins with it.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::access_log::{AccessLogQueue, Record};
+use crate::activity::{Activity, TooSlow, Verdict};
+use crate::body::Body;
+use crate::exchange::{Exchange, ExchangeBody};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::server::Handler;
+use crate::shutdown::{Phase, reached};
+use crate::stream::WatchedStream;
+
+/// What all connections of a server have in common.
+pub(crate) struct Shared<H> {
+    pub(crate) handler: H,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) log: Option<AccessLogQueue>,
+    pub(crate) clock: fn() -> SystemTime,
+    pub(crate) open: AtomicUsize,
+    pub(crate) http: auto::Builder<TokioExecutor>,
+}
+
+/// The protocol's settings.
+pub(crate) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // `Activity` watches over headers and idling: no timer per request is needed.
+    builder.http1().header_read_timeout(None).max_buf_size(limits.header_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.header_bytes as u32)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.header);
+    builder
+}
+
+/// Answers the connection's requests until either side has enough.
+pub(crate) async fn serve<H: Handler>(
+    shared: Arc<Shared<H>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    mut shutdown: watch::Receiver<Phase>,
+) {
+    let activity = Arc::new(Activity::new());
+    let stream = WatchedStream::new(stream, Arc::clone(&activity));
+    let http = shared.http.clone();
+    let service = {
+        let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
+        service_fn(move |request| answer(Arc::clone(&shared), Arc::clone(&activity), peer.ip(), request))
+    };
+    let mut connection = pin!(http.serve_connection(stream, service));
+    let mut look = pin!(tokio::time::sleep(shared.limits.header));
+    let mut closing = false;
+    loop {
+        tokio::select! {
+            biased;
+            // How a connection ends is the client's business; what we failed at was logged where it failed.
+            _ = &mut connection => return,
+            () = &mut look => {
+                let crowded = shared.open.load(Ordering::Relaxed) * 10 > shared.limits.connections * 9;
+                match activity.judge(&shared.limits, crowded) {
+                    Verdict::Close if closing => return,
+                    Verdict::Close => {
+                        closing = true;
+                        connection.as_mut().graceful_shutdown();
+                        look.as_mut().reset(soon(Duration::from_secs(1)));
+                    }
+                    Verdict::Wait(time) => look.as_mut().reset(soon(time)),
+                    Verdict::Drop(TooSlow::Header) => return shared.metrics.slow_header(),
+                    Verdict::Drop(TooSlow::Reading) => return shared.metrics.slow_reader(),
+                }
+            }
+            () = reached(&mut shutdown, if closing { Phase::Stopping } else { Phase::Draining }) => {
+                if *shutdown.borrow() == Phase::Stopping {
+                    return;
+                }
+                closing = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn answer<H: Handler>(
+    shared: Arc<Shared<H>>,
+    activity: Arc<Activity>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ExchangeBody>, Infallible> {
+    let (request, _body) = request.into_parts();
+    let record = shared
+        .log
+        .as_ref()
+        .map(|queue| (queue.clone(), Box::new(Record::new(peer, &request, (shared.clock)()))));
+    let multiplexed = request.version == http::Version::HTTP_2;
+    let exchange = Exchange::begin(activity, Arc::clone(&shared.metrics), multiplexed, record);
+    let mut response = match request.method {
+        Method::GET | Method::HEAD if request.uri.path() == "/metrics" => metrics(&shared.metrics),
+        _ => shared.handler.handle(&request).await,
+    };
+    response.headers_mut().insert(header::SERVER, HeaderValue::from_static("varve"));
+    let status = response.status();
+    Ok(response.map(|body| exchange.answer(status, body)))
+}
+
+fn metrics(metrics: &Metrics) -> Response<Body> {
+    let mut response = Response::new(Body::whole(metrics.render()));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn soon(time: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(Instant::now() + time + Duration::from_millis(1))
+}
