@@ -1,8 +1,5 @@
-//! What the crate promises, on repositories that CernVM-FS wrote.
+//! Tests of this crate against what CernVM-FS wrote, and against damage done to it.
 
 mod catalog_index;
 mod catalog_rows;
 mod fixture;
-mod pkcs7;
-mod signing;
-mod trust;

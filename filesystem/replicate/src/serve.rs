@@ -1,0 +1,147 @@
+//! Serving: from a request's path to a response. The HTTP protocol itself is the chassis' business.
+//!
+//! ```text
+//! request ─▶ address: which of the few things that exist does the path name?
+//!         ─▶ repositories: the directory of that repository, held open
+//!         ─▶ file: openat, fstat, range, body with the headers of its kind
+//! ```
+//! Nothing is reachable but what [`address`] knows: files of fixed names and objects whose names parse.
+
+mod address;
+mod file;
+mod index;
+mod info;
+mod range;
+mod repositories;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use varve_chassis::{Body, Handler};
+use varve_repository::RepositoryName;
+
+use address::{Address, Info, Kind};
+use repositories::Repositories;
+
+pub use repositories::ServeError;
+
+/// What is to be served.
+#[derive(Clone, Debug)]
+pub struct ServeConfig {
+    /// The directory whose children are the repositories, named by their names. Need not exist yet.
+    pub root: PathBuf,
+    /// Only these; every one if empty.
+    pub only: BTreeSet<RepositoryName>,
+    /// The operator's JSON for `/cvmfs/info/v1/meta.json`. Need not exist.
+    pub meta: Option<PathBuf>,
+}
+
+/// Answers requests for repositories.
+#[derive(Debug)]
+pub struct RepositoryServer {
+    repositories: Repositories,
+    meta: Option<PathBuf>,
+}
+
+impl RepositoryServer {
+    /// Repositories may come and go while it runs.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the directory is none or can't be read.
+    pub fn new(config: ServeConfig) -> Result<Self, ServeError> {
+        Ok(Self { repositories: Repositories::new(config.root, config.only)?, meta: config.meta })
+    }
+
+    /// The names of what is served now, in order.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the directory can't be read.
+    pub fn names(&self) -> Result<Vec<RepositoryName>, ServeError> {
+        Ok(self.repositories.list()?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn answer(&self, request: &Parts) -> Response<Body> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match Address::parse(request.uri.path()) {
+            Some(Address::File { repository, path, kind }) => {
+                self.repository_file(request, repository, path, kind)
+            }
+            Some(Address::Index) => self.listed(index::render),
+            Some(Address::Info(Info::Repositories)) => self.listed(info::repositories),
+            Some(Address::Info(Info::Meta)) => info::meta(self.meta.as_deref()),
+            None => not_found(),
+        }
+    }
+
+    fn repository_file(&self, request: &Parts, name: &str, path: &str, kind: Kind) -> Response<Body> {
+        // A manifest is asked for now and then, and begins every visit: the moment to notice a replaced directory.
+        let Some(directory) = self.repositories.open(name, path == ".cvmfspublished") else {
+            return not_found();
+        };
+        match directory.open(path) {
+            Ok(file) => file::respond(request, file, kind),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {
+                match self.repositories.open_if_replaced(name, &directory) {
+                    Some(replaced) => match replaced.open(path) {
+                        Ok(file) => file::respond(request, file, kind),
+                        Err(_) => not_found(),
+                    },
+                    None => not_found(),
+                }
+            }
+            Err(errno) => {
+                tracing::warn!(repository = name, path, error = %errno, "cannot open a file");
+                failed(errno)
+            }
+        }
+    }
+
+    fn listed(
+        &self,
+        render: fn(&[(RepositoryName, repositories::Description)]) -> Response<Body>,
+    ) -> Response<Body> {
+        match self.repositories.list() {
+            Ok(listed) => render(&listed),
+            Err(error) => {
+                tracing::error!(error = %std::error::Error::source(&error).map_or(String::new(), ToString::to_string), "{error}");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "the repositories can't be listed\n")
+            }
+        }
+    }
+}
+
+impl Handler for RepositoryServer {
+    async fn handle(&self, request: &Parts) -> Response<Body> {
+        self.answer(request)
+    }
+}
+
+/// There is nothing of that name, now.
+fn not_found() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "not found\n")
+}
+
+/// It is there, but can't be read.
+fn failed(errno: rustix::io::Errno) -> Response<Body> {
+    use rustix::io::Errno;
+    match errno {
+        Errno::ACCESS | Errno::PERM => plain(StatusCode::FORBIDDEN, "not readable\n"),
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => plain(StatusCode::SERVICE_UNAVAILABLE, "busy\n"),
+        _ => plain(StatusCode::INTERNAL_SERVER_ERROR, "not readable\n"),
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::whole(text));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
