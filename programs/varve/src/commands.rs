@@ -4,6 +4,7 @@
 mod completions;
 mod man;
 mod repo;
+mod serve;
 
 use clap::Subcommand;
 
@@ -14,6 +15,7 @@ use crate::invocation::Invocation;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Repo(repo::Repo),
+    Serve(serve::Serve),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -23,6 +25,7 @@ impl Command {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self {
             Self::Repo(command) => command.run(invocation),
+            Self::Serve(command) => command.run(invocation),
             Self::Completions(command) => command.run(invocation),
             Self::Man(command) => command.run(invocation),
         }

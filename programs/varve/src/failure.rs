@@ -6,6 +6,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use varve_chassis::{AccessLogError, ServerError};
+use varve_replicate::ServeError;
 use varve_store::StoreError;
 
 use crate::exit_code::ExitCode;
@@ -85,6 +87,28 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Listen { .. } => Self::new(ExitCode::Busy, error)
+                .hint("another program may listen there; choose a port with --listen"),
+            ServerError::Start { .. } => Self::new(ExitCode::Failure, error),
+        }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        Self::new(ExitCode::Failure, error)
+    }
+}
+
+impl From<AccessLogError> for Failure {
+    fn from(error: AccessLogError) -> Self {
+        Self::new(ExitCode::Failure, error)
+    }
+}
+
 /// A file or directory that could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}")]
@@ -95,16 +119,20 @@ struct FileError {
     source: io::Error,
 }
 
-/// An error and its causes in one line.
+/// An error and its causes in one line; a cause that was already told in its error's words is left out.
 struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut told = self.0.to_string();
+        f.write_str(&told)?;
         let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
+            let text = error.to_string();
+            if !told.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            (told, cause) = (text, error.source());
         }
         Ok(())
     }
