@@ -1,17 +1,37 @@
 //! What the bytes of a repository mean: names, entries, catalogs, signatures, tags, and the verified [`Snapshot`].
 
+mod authorities;
+mod blacklist;
 mod catalog;
+mod certificate;
 mod entry;
 mod index;
+mod manifest;
 mod name;
+mod pkcs7;
+mod public_keys;
+mod signature;
+mod signing;
+mod trust;
+mod whitelist;
 
+pub use authorities::{AuthoritiesError, CertificateAuthorities};
+pub use blacklist::Blacklist;
 pub use catalog::{
     CatalogError, CatalogProperties, CatalogReader, CatalogReference, CatalogWriteError, CatalogWriter,
     Counters, SchemaVersion, TreeCounters,
 };
+pub use certificate::{Certificate, CertificateError};
 pub use entry::{
     Chunk, Entry, EntryKind, FileContent, FileData, HardLink, Metadata, Mtime, NestedRole, Node, Xattrs,
     XattrsError,
 };
 pub use index::{CatalogIndex, ChunksView, ContentView, EntryView, IndexBytes};
+pub use manifest::{DEFAULT_TTL, Manifest, ManifestError, ManifestFields, SignedManifest};
 pub use name::{EntryName, NameError, RepositoryName, RepositoryPath};
+pub use pkcs7::Pkcs7Error;
+pub use public_keys::{PublicKeys, PublicKeysError};
+pub use signature::LetterError;
+pub use signing::{SigningError, SigningKeys, WHITELIST_VALIDITY};
+pub use trust::{Evidence, Trust, TrustError};
+pub use whitelist::{SignedWhitelist, Whitelist, WhitelistError, WhitelistVerification};

@@ -1,5 +1,8 @@
-//! Tests of this crate against what CernVM-FS wrote, and against damage done to it.
+//! What the crate promises, on repositories that CernVM-FS wrote.
 
 mod catalog_index;
 mod catalog_rows;
 mod fixture;
+mod pkcs7;
+mod signing;
+mod trust;
