@@ -6,6 +6,7 @@
 //! | to | use |
 //! |---|---|
 //! | publish to and read from a directory that a web server serves | [`DirectoryStore`] |
+//! | read from web servers, through proxies, with fail-over | [`HttpSource`] |
 //! | test against a store | [`MemoryStore`] |
 //! | read objects again and again, decompressed, shared by processes | [`Cache`] |
 
@@ -15,6 +16,7 @@ mod deadline;
 mod directory;
 mod error;
 mod flight;
+mod http;
 mod memory;
 mod object_store;
 
@@ -25,5 +27,6 @@ pub use cache::{
 pub use deadline::Deadline;
 pub use directory::DirectoryStore;
 pub use error::StoreError;
+pub use http::{HttpConfig, HttpConfigError, HttpCounters, HttpSource, Proxy, ProxyGroups, ServerUrl};
 pub use memory::MemoryStore;
 pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile};

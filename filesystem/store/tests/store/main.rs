@@ -3,3 +3,4 @@
 mod cache;
 mod conformance;
 mod directory;
+mod http;

@@ -1,0 +1,176 @@
+//! One request over one route and its answer: what came, or why not and whose fault that is. Who is asked next is
+//! decided elsewhere.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA};
+use reqwest::{Client, Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use super::routes::Blame;
+
+/// A request to be made.
+pub(super) struct Exchange<'a> {
+    pub(super) client: &'a Client,
+    pub(super) url: &'a str,
+    pub(super) proxied: bool,
+    /// Ask caches on the way to check with the origin.
+    pub(super) no_cache: bool,
+    /// The most bytes of an answer.
+    pub(super) limit: u64,
+    /// How long the other side may be silent, or slower than `low_speed`.
+    pub(super) patience: Duration,
+    pub(super) low_speed: u64,
+    /// When nobody waits any more.
+    pub(super) deadline: Instant,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The server says that there is no such thing.
+    Absent,
+    /// More came, or was announced, than is allowed.
+    TooLarge,
+    /// Someone on the way failed.
+    Broken {
+        blame: Blame,
+        reason: String,
+        /// Whether an existing connection ended; the next may be better.
+        lost_connection: bool,
+    },
+    /// Too little came within the time of patience.
+    Stalled,
+    /// The deadline passed.
+    OutOfTime {
+        /// Whether nothing came for long before.
+        silent: bool,
+    },
+    /// Whoever takes the bytes failed.
+    Sink(io::Error),
+}
+
+impl Exchange<'_> {
+    /// Makes the request and passes the body on, piece by piece. Says whether it claims to be a web page.
+    pub(super) async fn run(&self, take: &mut dyn FnMut(Bytes) -> io::Result<()>) -> Result<bool, Failure> {
+        let mut response = self.send().await?;
+        self.check_status(&response)?;
+        if response.content_length().is_some_and(|length| length > self.limit) {
+            return Err(Failure::TooLarge);
+        }
+        let mut total = 0;
+        let mut window = Window { end: self.next_end(), bytes: 0 };
+        loop {
+            let piece = match timeout_at(window.end, response.chunk()).await {
+                Ok(Ok(Some(piece))) => piece,
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(self.broken(&error)),
+                Err(_elapsed) => {
+                    self.end_window(&mut window)?;
+                    continue;
+                }
+            };
+            total += piece.len() as u64;
+            window.bytes += piece.len() as u64;
+            if total > self.limit {
+                return Err(Failure::TooLarge);
+            }
+            take(piece).map_err(Failure::Sink)?;
+            // A trickle may never let the timer above win.
+            if Instant::now() >= window.end {
+                self.end_window(&mut window)?;
+            }
+        }
+        let claimed = response.headers().get(CONTENT_TYPE);
+        Ok(claimed.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")))
+    }
+
+    async fn send(&self) -> Result<Response, Failure> {
+        let mut request = self.client.get(self.url);
+        if self.no_cache {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+            request = request.headers(headers);
+        }
+        match timeout_at(self.next_end(), request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) => Err(self.broken(&error)),
+            Err(_elapsed) if Instant::now() >= self.deadline => Err(Failure::OutOfTime { silent: true }),
+            Err(_elapsed) => Err(Failure::Stalled),
+        }
+    }
+
+    fn next_end(&self) -> Instant {
+        (Instant::now() + self.patience).min(self.deadline)
+    }
+
+    /// Begins a new window, if enough came in the one that has ended.
+    fn end_window(&self, window: &mut Window) -> Result<(), Failure> {
+        if Instant::now() >= self.deadline {
+            return Err(Failure::OutOfTime { silent: window.bytes == 0 });
+        }
+        if (window.bytes as f64) < self.low_speed as f64 * self.patience.as_secs_f64() {
+            return Err(Failure::Stalled);
+        }
+        *window = Window { end: self.next_end(), bytes: 0 };
+        Ok(())
+    }
+
+    fn check_status(&self, response: &Response) -> Result<(), Failure> {
+        let status = response.status();
+        match status {
+            StatusCode::OK => return Ok(()),
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Failure::Absent),
+            _ => {}
+        }
+        let blame = self.blame_for(status, response.headers());
+        Err(Failure::Broken { blame, reason: format!("it answered {status}"), lost_connection: false })
+    }
+
+    fn blame_for(&self, status: StatusCode, headers: &HeaderMap) -> Blame {
+        /// What squid says when the server is unreachable for it.
+        const SERVERS_FAULT: [&str; 4] =
+            ["ERR_CONNECT_FAIL", "ERR_DNS_FAIL", "ERR_READ_TIMEOUT", "ERR_READ_ERROR"];
+        if !self.proxied {
+            return Blame::Server;
+        }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Blame::Proxy;
+        }
+        let told =
+            ["x-squid-error", "proxy-status"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        match told {
+            Some(error) if SERVERS_FAULT.iter().any(|fault| error.contains(fault)) => Blame::Server,
+            Some(_) => Blame::Proxy,
+            None => Blame::Either,
+        }
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> Failure {
+        let blame = match (self.proxied, error.is_connect()) {
+            (false, _) => Blame::Server,
+            (true, true) => Blame::Proxy,
+            (true, false) => Blame::Either,
+        };
+        let lost_connection = error.is_request() && !error.is_connect() && !error.is_redirect();
+        Failure::Broken { blame, reason: reason(error), lost_connection }
+    }
+}
+
+/// A stretch of time within which enough has to come.
+struct Window {
+    end: Instant,
+    bytes: u64,
+}
+
+/// The innermost cause of an error, which is what helps; the outer ones name the address again.
+pub(super) fn reason(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
