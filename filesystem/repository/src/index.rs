@@ -15,4 +15,5 @@ mod rows;
 mod view;
 
 pub use entry_view::{ChunksView, ContentView, EntryView};
+pub(crate) use layout::CACHE_KIND;
 pub use view::{CatalogIndex, IndexBytes};

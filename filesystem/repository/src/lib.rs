@@ -3,8 +3,10 @@
 mod authorities;
 mod blacklist;
 mod catalog;
+mod catalog_loader;
 mod certificate;
 mod entry;
+mod error;
 mod index;
 mod manifest;
 mod name;
@@ -12,6 +14,7 @@ mod pkcs7;
 mod public_keys;
 mod signature;
 mod signing;
+mod snapshot;
 mod trust;
 mod whitelist;
 
@@ -21,11 +24,13 @@ pub use catalog::{
     CatalogError, CatalogProperties, CatalogReader, CatalogReference, CatalogWriteError, CatalogWriter,
     Counters, SchemaVersion, TreeCounters,
 };
+pub use catalog_loader::{Catalog, CatalogLoader, fetch_catalog};
 pub use certificate::{Certificate, CertificateError};
 pub use entry::{
     Chunk, Entry, EntryKind, FileContent, FileData, HardLink, Metadata, Mtime, NestedRole, Node, Xattrs,
     XattrsError,
 };
+pub use error::RepositoryError;
 pub use index::{CatalogIndex, ChunksView, ContentView, EntryView, IndexBytes};
 pub use manifest::{DEFAULT_TTL, Manifest, ManifestError, ManifestFields, SignedManifest};
 pub use name::{EntryName, NameError, RepositoryName, RepositoryPath};
@@ -33,5 +38,6 @@ pub use pkcs7::Pkcs7Error;
 pub use public_keys::{PublicKeys, PublicKeysError};
 pub use signature::LetterError;
 pub use signing::{SigningError, SigningKeys, WHITELIST_VALIDITY};
+pub use snapshot::{Listing, Location, Snapshot};
 pub use trust::{Evidence, Trust, TrustError};
 pub use whitelist::{SignedWhitelist, Whitelist, WhitelistError, WhitelistVerification};

@@ -21,6 +21,9 @@ use crate::{EntryKind, NestedRole};
 /// The first bytes of an index; the last of them is the version of this layout.
 pub(super) const MAGIC: [u8; 8] = *b"varveix\x01";
 
+/// What the cache files an index under; it changes with [`MAGIC`].
+pub(crate) const CACHE_KIND: &str = "index1";
+
 /// A range of bytes in the section of texts.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]

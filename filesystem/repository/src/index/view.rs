@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use varve_store::MappedObject;
 use zerocopy::FromBytes as _;
 
 use super::entry_view::EntryView;
@@ -17,13 +18,22 @@ use crate::{EntryKind, EntryName, RepositoryPath};
 pub enum IndexBytes {
     /// In memory.
     Memory(Vec<u8>),
+    /// In a file of the cache.
+    Mapped(MappedObject),
 }
 
 impl IndexBytes {
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
+            Self::Mapped(mapped) => mapped,
         }
+    }
+}
+
+impl From<MappedObject> for IndexBytes {
+    fn from(mapped: MappedObject) -> Self {
+        Self::Mapped(mapped)
     }
 }
 

@@ -207,7 +207,7 @@ fn damaged_indexes_never_panic() {
         let reader = CatalogReader::from_bytes(bytes).expect("a sound catalog");
         CatalogIndex::build(&reader, reader.root_prefix()).expect("a sound tree")
     };
-    for position in 0..bytes.len().min(16_000) {
+    for position in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
         damaged[position] ^= 0xff;
         touch(damaged);
@@ -222,7 +222,7 @@ fn mutated_catalogs_never_panic() {
     let mut refused = 0;
     let mut state = 1_u64;
     for (_, bytes) in fixture::catalogs() {
-        for _ in 0..400 {
+        for _ in 0..100 {
             let mut damaged = bytes.clone();
             for _ in 0..4 {
                 // A linear congruential generator: the same damage in every run.
@@ -240,7 +240,7 @@ fn mutated_catalogs_never_panic() {
             }
         }
     }
-    assert!(refused > 100, "only {refused} of the damaged catalogs were refused");
+    assert!(refused > 50, "only {refused} of the damaged catalogs were refused");
 }
 
 /// Asks an index for everything it can be asked for.

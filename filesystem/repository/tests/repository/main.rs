@@ -5,4 +5,5 @@ mod catalog_rows;
 mod fixture;
 mod pkcs7;
 mod signing;
+mod snapshot;
 mod trust;

@@ -1,0 +1,79 @@
+//! What can go wrong when a repository is read, sorted by what a caller can do about it.
+
+use std::sync::Arc;
+
+use varve_content::ContentHash;
+use varve_store::StoreError;
+
+use crate::CatalogError;
+
+/// Why a repository or a part of it could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepositoryError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A catalog that has the right hash can't be used.
+    #[error("the catalog {hash} of '{path}' can't be used")]
+    Catalog {
+        /// The directory that the catalog lists.
+        path: String,
+        /// Its hash.
+        hash: ContentHash,
+        /// What is wrong with it.
+        #[source]
+        source: CatalogError,
+    },
+    /// A directory was needed.
+    #[error("'{path}' is not a directory")]
+    NotADirectory {
+        /// The path.
+        path: String,
+    },
+    /// A regular file was needed.
+    #[error("'{path}' is not a regular file")]
+    NotAFile {
+        /// The path.
+        path: String,
+    },
+    /// The bytes of the file are not in the repository.
+    #[error("the content of '{path}' lies outside the repository, on a server that is not known here")]
+    External {
+        /// The path.
+        path: String,
+    },
+    /// What another thread met, that tried the same.
+    #[error(transparent)]
+    Shared(Arc<Self>),
+}
+
+impl RepositoryError {
+    /// The error itself, whichever thread met it: what to match on.
+    #[must_use]
+    pub fn met(&self) -> &Self {
+        match self {
+            Self::Shared(error) => error.met(),
+            error => error,
+        }
+    }
+
+    /// The bytes were wrong: never serve them, retrying the same place is in vain.
+    pub fn is_integrity(&self) -> bool {
+        match self.met() {
+            Self::Store(error) => error.is_integrity(),
+            Self::Catalog { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// An object definitely does not exist where it should. This is not a missing path: lookups tell that by `None`.
+    pub fn is_absence(&self) -> bool {
+        matches!(self.met(), Self::Store(error) if error.is_absence())
+    }
+
+    /// Nothing came in time; with more time it may.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.met(), Self::Store(StoreError::TimedOut { .. }))
+    }
+}
