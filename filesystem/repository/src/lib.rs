@@ -5,13 +5,17 @@ mod blacklist;
 mod catalog;
 mod catalog_loader;
 mod certificate;
+mod db;
 mod entry;
 mod error;
+mod history;
 mod index;
 mod manifest;
+mod meta_info;
 mod name;
 mod pkcs7;
 mod public_keys;
+mod reflog;
 mod signature;
 mod signing;
 mod snapshot;
@@ -26,16 +30,22 @@ pub use catalog::{
 };
 pub use catalog_loader::{Catalog, CatalogLoader, fetch_catalog};
 pub use certificate::{Certificate, CertificateError};
+pub use db::DatabaseError;
 pub use entry::{
     Chunk, Entry, EntryKind, FileContent, FileData, HardLink, Metadata, Mtime, NestedRole, Node, Xattrs,
     XattrsError,
 };
 pub use error::RepositoryError;
+pub use history::{
+    Branch, HEAD, HISTORY_LIMIT, History, HistoryError, PREVIOUS_HEAD, PublishedRoot, Tag, TagName,
+};
 pub use index::{CatalogIndex, ChunksView, ContentView, EntryView, IndexBytes};
 pub use manifest::{DEFAULT_TTL, Manifest, ManifestError, ManifestFields, SignedManifest};
+pub use meta_info::{META_INFO_LIMIT, MetaInfo, MetaInfoError};
 pub use name::{EntryName, NameError, RepositoryName, RepositoryPath};
 pub use pkcs7::Pkcs7Error;
 pub use public_keys::{PublicKeys, PublicKeysError};
+pub use reflog::{LoggedObject, Reflog};
 pub use signature::LetterError;
 pub use signing::{SigningError, SigningKeys, WHITELIST_VALIDITY};
 pub use snapshot::{Listing, Location, Snapshot};

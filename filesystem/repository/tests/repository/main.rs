@@ -3,7 +3,9 @@
 mod catalog_index;
 mod catalog_rows;
 mod fixture;
+mod history;
 mod pkcs7;
+mod reflog;
 mod signing;
 mod snapshot;
 mod trust;
