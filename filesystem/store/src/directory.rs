@@ -67,6 +67,28 @@ impl DirectoryStore {
         &self.root
     }
 
+    /// Removes what writers left behind that were killed. Only for whoever keeps all other writers out meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if a file can't be removed.
+    pub fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(&self.temporary) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::io("list", &self.temporary, error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| StoreError::io("list", &self.temporary, error))?.path();
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn at(root: PathBuf) -> Self {
         let data = root.join("data");
         Self { temporary: data.join("txn"), data, root, counter: AtomicU64::new(0) }

@@ -1,0 +1,152 @@
+//! What can go wrong with the operations on a repository.
+
+use varve_content::CompressionError;
+use varve_repository::{
+    DatabaseError, HistoryError, ManifestError, PublicKeysError, RepositoryName, SigningError, TrustError,
+};
+use varve_store::StoreError;
+
+use crate::apply::ApplyError;
+use crate::base::BaseError;
+use crate::lock::LockError;
+use crate::pipeline::{ObjectError, PipelineError};
+use crate::settings::SettingsError;
+use crate::state::StateError;
+use crate::walk::WalkError;
+
+/// Why an operation on a repository failed. The repository is as before it, or as after an earlier operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// There is no such repository on this machine.
+    #[error("there is no repository {name} on this machine")]
+    Unknown {
+        /// Its name.
+        name: RepositoryName,
+    },
+    /// There is one already.
+    #[error("the repository {name} exists already")]
+    Exists {
+        /// Its name.
+        name: RepositoryName,
+    },
+    /// Another process is at it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Its settings are wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Its keys are missing or can't sign.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// The public half of its master key can't be read.
+    #[error(transparent)]
+    PublicKeys(#[from] PublicKeysError),
+    /// Its manifest is no manifest.
+    #[error("the manifest of {name} is damaged")]
+    Manifest {
+        /// The repository's name.
+        name: RepositoryName,
+        /// What is wrong.
+        #[source]
+        source: ManifestError,
+    },
+    /// Its manifest is signed by nobody who may.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Its store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificate or the history does not decompress.
+    #[error("{name} is damaged")]
+    Compression {
+        /// The object.
+        name: String,
+        /// What is wrong.
+        #[source]
+        source: CompressionError,
+    },
+    /// The history or the reflog can't be read or written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A tag can't be made or found.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The tree to publish can't be opened.
+    #[error("cannot open the tree {path}")]
+    Tree {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The tree can't be read.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// Contents can't be read or stored.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// The changes can't be applied.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The base revision can't be read.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// The certificate, the history or the description can't be stored.
+    #[error("cannot store the {what}")]
+    Object {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: ObjectError,
+    },
+    /// A directory can't be made, or a file not be written.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The directory or file.
+        path: std::path::PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The memory of former publishes can't be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// There is nothing to go back to.
+    #[error("tag '{tag}' is the current revision already")]
+    AlreadyThere {
+        /// The tag.
+        tag: String,
+    },
+    /// Branches are kept, not changed.
+    #[error("tag '{tag}' is on the branch '{branch}'; only the trunk can be rolled back")]
+    Branch {
+        /// The tag.
+        tag: String,
+        /// Its branch.
+        branch: String,
+    },
+}
+
+impl PublishError {
+    /// What whoever reads the message can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unknown { .. } => {
+                Some("`varve repo create NAME` makes one, `varve repo list` shows those there are")
+            }
+            Self::Lock(LockError::Held { .. }) => {
+                Some("wait until it has ended; nothing is left behind if it dies")
+            }
+            Self::Trust(error) => Some(error.hint()),
+            Self::Pipeline(PipelineError::Changing { .. } | PipelineError::Replaced { .. }) => {
+                Some("publish a tree that nobody writes to, for example a snapshot or a copy")
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! A tree becomes a new revision of a repository.
+//!
+//! ```text
+//!  walk ─▶ ChangeSet ─▶ merge ─▶ nesting ─▶ catalogs ─▶ head (history, reflog, manifest)
+//!    └─▶ pipeline ─▶ contents ─┘                          each step needs only what the one before left
+//! ```
+//!
+//! Entry points: [`create`], [`publish`], [`add_tag`], [`roll_back`], [`resign`], [`info`].
+//!
+//! Invariants:
+//! - The manifest is switched last, in one rename, after a sync. Killed before that, the old revision is the valid one, and
+//!   the next publish goes on from there.
+//! - The cost follows the change: what is not changed is neither read nor written, down to nested catalogs.
+//! - The same tree at the same time over the same revision gives the same root hash, whatever the threads do.
+//! - No clock, environment or terminal: the time is passed in, progress goes to a trait.
+
+mod apply;
+mod base;
+mod catalogs;
+mod change;
+mod create;
+mod dirtab;
+mod error;
+mod head;
+mod info;
+mod local;
+mod lock;
+mod merge;
+mod nesting;
+mod pipeline;
+mod progress;
+mod publish;
+mod resign;
+mod rollback;
+mod settings;
+mod source;
+mod state;
+mod tag;
+mod walk;
+
+pub use apply::ApplyError;
+pub use base::BaseError;
+pub use catalogs::CatalogsError;
+pub use create::{CreateRequest, create};
+pub use dirtab::DirtabError;
+pub use error::PublishError;
+pub use info::{RepositoryInfo, info};
+pub use local::LocalRepository;
+pub use lock::{LockError, RepositoryLock};
+pub use merge::MergeError;
+pub use pipeline::{ObjectError, ObjectTally, PipelineError};
+pub use progress::{Phase, Progress, Silent};
+pub use publish::{MEMORY_BUDGET, PublishRequest, Published, Statistics, publish};
+pub use resign::{Resigned, resign};
+pub use rollback::{RolledBack, roll_back};
+pub use settings::{
+    ChunkFile, Nesting, NestingFile, Settings, SettingsError, SettingsFile, Storage, StorageFile,
+};
+pub use state::StateError;
+pub use tag::{add_tag, list_tags, remove_tags};
+pub use walk::{WalkError, Warning};
+
+#[cfg(test)]
+mod trial;
