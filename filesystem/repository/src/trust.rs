@@ -16,7 +16,7 @@ use crate::authorities::Purpose;
 use crate::certificate::CertificateError;
 use crate::manifest::ManifestError;
 use crate::pkcs7::{Pkcs7, Pkcs7Error};
-use crate::signature::{Padding, text_of};
+use crate::signature::{LetterError, Padding, text_of};
 use crate::whitelist::{WhitelistError, WhitelistFields};
 use crate::{
     Blacklist, Certificate, CertificateAuthorities, Manifest, PublicKeys, RepositoryName, SignedManifest,
@@ -364,6 +364,15 @@ pub enum TrustError {
 }
 
 impl TrustError {
+    /// Whether a web page came in place of a file: most likely somebody between here and the server made it.
+    pub fn is_web_page(&self) -> bool {
+        matches!(
+            self,
+            Self::Manifest { source: ManifestError::Letter(LetterError::WebPage), .. }
+                | Self::Whitelist { source: WhitelistError::Letter(LetterError::WebPage), .. }
+        )
+    }
+
     /// What whoever reads the message can do about it.
     pub fn hint(&self) -> &'static str {
         match self {

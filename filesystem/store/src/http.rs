@@ -172,6 +172,14 @@ impl ObjectSource for HttpSource {
         Ok(bytes)
     }
 
+    fn mirrors(&self) -> usize {
+        self.routes.servers().len()
+    }
+
+    fn leave_mirror(&self) {
+        self.routes.server_failed(self.routes.current().server);
+    }
+
     fn place(&self) -> String {
         self.place_of(self.routes.current())
     }

@@ -50,6 +50,15 @@ pub trait ObjectSource: Send + Sync {
         Ok(stored)
     }
 
+    /// How many servers hold the repository.
+    fn mirrors(&self) -> usize {
+        1
+    }
+
+    /// Leaves the server that is asked at the moment for the next one, if there is one: what it gave for a file can't be
+    /// verified. Of objects the source itself sees whether they are right.
+    fn leave_mirror(&self) {}
+
     /// Where this is, for messages: a directory or the first server's address.
     fn place(&self) -> String;
 }

@@ -6,6 +6,7 @@ mod fixture;
 mod history;
 mod pkcs7;
 mod reflog;
+mod repository;
 mod signing;
 mod snapshot;
 mod trust;
