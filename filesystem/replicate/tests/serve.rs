@@ -1,0 +1,14 @@
+//! The server over real sockets, with the repositories that CernVM-FS wrote and with clients that misbehave.
+
+#[path = "serve/client.rs"]
+mod client;
+#[path = "serve/content.rs"]
+mod content;
+#[path = "serve/hostile.rs"]
+mod hostile;
+#[path = "serve/record.rs"]
+mod record;
+#[path = "serve/running.rs"]
+mod running;
+#[path = "serve/shutdown.rs"]
+mod shutdown;
