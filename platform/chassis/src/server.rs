@@ -160,6 +160,21 @@ struct Accepted {
     permit: OwnedSemaphorePermit,
 }
 
+/// An open connection among the counts, however it ends.
+struct Open<H> {
+    shared: Arc<Shared<H>>,
+    of_worker: Arc<AtomicUsize>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<H> Drop for Open<H> {
+    fn drop(&mut self) {
+        self.of_worker.fetch_sub(1, Ordering::Relaxed);
+        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.shared.metrics.connection_closed();
+    }
+}
+
 struct Worker {
     accepted: UnboundedSender<Accepted>,
     open: Arc<AtomicUsize>,
@@ -185,7 +200,7 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().max_blocking_threads(DISK_THREADS).build()
 }
 
-/// A worker's life: takes connections until the acceptor is gone, then waits for them within the grace time.
+/// A worker's life: takes connections until shutdown, then waits for them within the grace time.
 async fn work<H: Handler>(
     shared: Arc<Shared<H>>,
     mut arriving: UnboundedReceiver<Accepted>,
@@ -193,29 +208,37 @@ async fn work<H: Handler>(
     shutdown: Shutdown,
 ) {
     let mut connections = JoinSet::new();
+    let mut watch = shutdown.watch();
+    let serve = |accepted: Accepted| {
+        let Accepted { stream, peer, permit } = accepted;
+        let open = Open { shared: Arc::clone(&shared), of_worker: Arc::clone(&open), _permit: permit };
+        let watch = shutdown.watch();
+        async move {
+            match tokio::net::TcpStream::from_std(stream) {
+                Ok(stream) => connection::serve(Arc::clone(&open.shared), stream, peer, watch).await,
+                Err(error) => tracing::warn!(%error, "cannot watch a connection"),
+            }
+            drop(open);
+        }
+    };
     loop {
         tokio::select! {
-            accepted = arriving.recv() => {
-                let Some(Accepted { stream, peer, permit }) = accepted else { break };
-                let (shared, open, watch) = (Arc::clone(&shared), Arc::clone(&open), shutdown.watch());
-                connections.spawn(async move {
-                    match tokio::net::TcpStream::from_std(stream) {
-                        Ok(stream) => connection::serve(Arc::clone(&shared), stream, peer, watch).await,
-                        Err(error) => tracing::warn!(%error, "cannot watch a connection"),
-                    }
-                    open.fetch_sub(1, Ordering::Relaxed);
-                    shared.open.fetch_sub(1, Ordering::Relaxed);
-                    shared.metrics.connection_closed();
-                    drop(permit);
-                });
-            }
+            accepted = arriving.recv() => match accepted {
+                Some(accepted) => { connections.spawn(serve(accepted)); }
+                None => break,
+            },
             Some(_) = connections.join_next() => {}
+            () = reached(&mut watch, Phase::Draining) => break,
         }
+    }
+    arriving.close();
+    while let Ok(accepted) = arriving.try_recv() {
+        connections.spawn(serve(accepted));
     }
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(shared.limits.grace, drained).await.is_err() {
-        tracing::warn!(connections = connections.len(), "transfers did not end in time");
         shutdown.stop();
+        tracing::warn!(connections = connections.len(), "transfers did not end in time");
     }
 }
 
@@ -294,6 +317,8 @@ async fn accept<H: Handler>(
         shared.open.fetch_add(1, Ordering::Relaxed);
         shared.metrics.connection_opened();
         if worker.accepted.send(Accepted { stream, peer, permit }).is_err() {
+            // The worker drains: so will this thread, as soon as it looks.
+            shared.open.fetch_sub(1, Ordering::Relaxed);
             return;
         }
     }

@@ -106,17 +106,19 @@ pub(crate) fn suspended<T>(act: impl FnOnce() -> T) -> T {
     BARS.suspend(act)
 }
 
-/// Standard error for diagnostics, with the bars out of their way.
+/// Standard error for diagnostics, with the bars out of their way. It never fails: nobody could be told, and the one who
+/// logs must go on, also when the reader of a pipe is gone.
 #[derive(Debug, Default)]
 pub(crate) struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        suspended(|| io::stderr().write(bytes))
+        let _ = suspended(|| io::stderr().write_all(bytes));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The program as an operator starts it: `varve serve` and its signals, and how errors end.
+//! The program as people start it: `varve serve` and its signals, listings, and how errors end.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,7 +22,8 @@ fn varve(home: &Path) -> Command {
 /// Starts a server on a free port and returns it with its address.
 fn serve(home: &Path, log: &Path) -> (ProcessGuard, String) {
     let mut command = varve(home);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--access-log"]).arg(log).stderr(Stdio::piped());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--grace", "1", "--access-log"]).arg(log);
+    command.stderr(Stdio::piped());
     let mut server = ProcessGuard::start(&mut command).expect("started");
     let stderr = server.child().stderr.take().expect("a pipe");
     let mut line = String::new();
@@ -70,6 +71,21 @@ fn a_server_obeys_its_signals() {
 }
 
 #[test]
+fn a_client_that_takes_nothing_does_not_keep_the_server_alive() {
+    let home = Scratch::new();
+    let path = "large.example/data/8e/b208f7e05d987a9b044a8e98c6b087f15a0bfc";
+    home.directory("repositories/large.example/data/8e");
+    let file = fs::File::create(home.path().join("repositories").join(path)).expect("created");
+    file.set_len(64 << 20).expect("a sparse file");
+    let (mut server, address) = serve(home.path(), &home.path().join("log"));
+    let mut lazy = TcpStream::connect(address).expect("connected");
+    write!(lazy, "GET /cvmfs/{path} HTTP/1.1\r\nHost: x\r\n\r\n").expect("sent");
+    lazy.read_exact(&mut [0; 15]).expect("the transfer began");
+    let status = server.terminate(LIMIT).expect("waited for").expect("it ends");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let home = Scratch::new();
     let (_server, address) = serve(home.path(), &home.path().join("log"));
@@ -99,7 +115,12 @@ fn mistakes_of_a_user_are_one_line_and_no_backtrace() {
             1,
             "error: cannot open the access log /nonexistent/x: No such file or directory (os error 2)\n",
         ),
-        (&["repo", "frobnicate"], ("RUST_BACKTRACE", "1"), 2, "error: unrecognized subcommand 'frobnicate'\n"),
+        (
+            &["repo", "frobnicate"],
+            ("RUST_BACKTRACE", "1"),
+            2,
+            "error: unrecognized subcommand 'frobnicate'\n",
+        ),
     ] {
         let mut command = varve(home.path());
         let output = command.args(arguments).env(variable.0, variable.1).output().expect("it ran");
