@@ -12,9 +12,11 @@
 mod arrival;
 mod counters;
 mod directory;
+mod eviction;
 mod fallback;
 mod format;
 mod kept;
+mod ledger;
 mod mapping;
 mod name;
 mod object;
@@ -24,17 +26,20 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use varve_content::{Compression, ContentHash, ObjectName};
 
 use self::arrival::{Arrival, Arrived};
 use self::counters::{Counts, count};
-use self::directory::Directory;
+use self::directory::{Directory, is_full, is_unwritable};
+use self::eviction::{Evicted, Goal};
 use self::fallback::Fallback;
-use self::format::{ONE_BLOCK_FILE, Seal, content_size};
+use self::format::{ONE_BLOCK_FILE, Seal, content_size, file_length};
 use self::kept::KeptFiles;
+use self::ledger::Ledger;
 use self::name::CacheName;
 use self::object::SealedFile;
 use crate::flight::Flights;
@@ -46,6 +51,9 @@ pub use self::object::CachedObject;
 
 /// How old the recorded time of last use may be before a use records a new one.
 const USE_RESOLUTION: Duration = Duration::from_secs(60);
+
+/// How long no room is looked for on a full disk after none was found.
+const FULL_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where a cache is and how large it may become.
 #[derive(Clone)]
@@ -102,6 +110,12 @@ struct Inner {
     kept: KeptFiles,
     /// Damaged files that could not be unlinked.
     known_damaged: Mutex<Vec<CacheName>>,
+    quota: Option<u64>,
+    ledger: Ledger,
+    /// Whether a thread of this process is evicting.
+    evicting: AtomicBool,
+    /// When the disk was last found full with nothing to delete.
+    hopelessly_full: Mutex<Option<Instant>>,
     now: Clock,
 }
 
@@ -111,15 +125,22 @@ impl Cache {
     /// # Errors
     /// [`StoreError::Io`] if it is neither there nor can be made. One that can't be written to is no error.
     pub fn open(config: &CacheConfig) -> Result<Self, StoreError> {
+        let quota = config.quota.map(ByteSize::get);
         let inner = Inner {
             directory: Directory::open(&config.directory)?,
+            quota,
+            ledger: Ledger::open(&config.directory, quota),
+            evicting: AtomicBool::new(false),
+            hopelessly_full: Mutex::default(),
             counts: Counts::default(),
             fallback: Fallback::new(),
             kept: KeptFiles::new(&config.directory),
             known_damaged: Mutex::default(),
             now: Arc::clone(&config.now),
         };
-        Ok(Self { inner: Arc::new(inner), flights: Flights::new() })
+        let inner = Arc::new(inner);
+        inner.scan_if_due();
+        Ok(Self { inner, flights: Flights::new() })
     }
 
     /// The content of an object, from here or, once, from `source`.
@@ -203,6 +224,22 @@ impl Cache {
         self.inner.kept.kept(scope, file)
     }
 
+    /// Deletes the least recently used files until at most this much is left, and leftovers of writers that are gone.
+    /// Says how much is left; `None` if another process is deleting, or the directory is read-only.
+    pub fn shrink_to(&self, most: ByteSize) -> Option<ByteSize> {
+        self.inner.evict(Goal::Bytes(most.get())).map(|evicted| ByteSize::bytes(evicted.remaining))
+    }
+
+    /// What the files of all processes take of the disk, nearly; `None` before that was first counted.
+    pub fn usage(&self) -> Option<ByteSize> {
+        self.inner.ledger.total().map(ByteSize::bytes)
+    }
+
+    /// What the usage is kept below, roughly: it is exceeded until an eviction in the background has ended.
+    pub fn quota(&self) -> Option<ByteSize> {
+        self.inner.quota.map(ByteSize::bytes)
+    }
+
     /// Whether nothing can be written, so that new objects are kept in memory only.
     pub fn is_read_only(&self) -> bool {
         self.inner.directory.is_read_only()
@@ -253,12 +290,35 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<CachedObject, StoreError> {
         count(&self.counts.misses, 1);
-        let mut arrival = Arrival::new(&self.directory, name, request);
         let bound = request.compression.stored_bound(request.size.limit());
-        source.fetch(&request.name, bound, &mut arrival, deadline)?;
-        let object = match arrival.finish()? {
+        let fetch_into = |mut arrival: Arrival<'_>| {
+            source.fetch(&request.name, bound, &mut arrival, deadline)?;
+            arrival.finish()
+        };
+        let (directory, on_disk) = (&self.directory, !self.directory.is_read_only());
+        let without_disk = || fetch_into(Arrival::without_disk(directory, name, request));
+        let arrived = match on_disk {
+            true => fetch_into(Arrival::new(directory, name, request)),
+            false => without_disk(),
+        };
+        let object = match arrived {
+            // Only an object that is too large to be collected in memory first meets the disk while it arrives.
+            Err(StoreError::Io { source, .. }) if on_disk && is_unwritable(&source) => {
+                let again = match is_full(&source) && self.make_room() {
+                    true => fetch_into(Arrival::new(directory, name, request)),
+                    false => without_disk(),
+                };
+                match again {
+                    Err(StoreError::Io { source, .. }) if is_unwritable(&source) => without_disk(),
+                    other => other,
+                }
+            }
+            other => other,
+        };
+        let object = match object? {
             Arrived::Memory(content) => self.keep(name, content),
             Arrived::File(file, seal) => {
+                self.note_written(seal.size());
                 let cache = Arc::clone(self);
                 CachedObject::in_file(SealedFile { file, seal, name: name.clone(), cache })
             }
@@ -270,13 +330,21 @@ impl Inner {
     /// Writes content to its file or, where that is impossible, keeps it in memory.
     fn keep(self: &Arc<Self>, name: &CacheName, content: Vec<u8>) -> CachedObject {
         let seal = Seal::over(&content);
-        match self.write(name, &content, &seal) {
-            Ok(file) if content.len() > format::BLOCK => {
+        let mut written = self.write(name, &content, &seal);
+        if written.as_ref().is_err_and(is_full) && self.make_room() {
+            written = self.write(name, &content, &seal);
+        }
+        match written {
+            Ok(file) => {
+                self.note_written(seal.size());
+                if content.len() <= format::BLOCK {
+                    return CachedObject::in_memory(content);
+                }
                 let cache = Arc::clone(self);
                 CachedObject::in_both(content, SealedFile { file, seal, name: name.clone(), cache })
             }
-            Ok(_) => CachedObject::in_memory(content),
-            Err(_) => {
+            Err(error) => {
+                tracing::debug!(%error, path = name.path(), "keeping an object in memory");
                 count(&self.counts.unwritable, 1);
                 let object = CachedObject::in_memory(content);
                 self.fallback.keep(name, &object);
@@ -289,6 +357,67 @@ impl Inner {
         let mut temporary = self.directory.begin(name)?;
         temporary.write(content, &seal.to_bytes(name))?;
         temporary.finish(name)
+    }
+
+    /// Counts a new file, and has room made in the background if that was too much.
+    fn note_written(self: &Arc<Self>, size: u64) {
+        let Some(quota) = self.quota else { return };
+        if self.ledger.add(file_length(size)).is_some_and(|total| total > quota) {
+            self.evict_in_background();
+        }
+    }
+
+    /// Looks through the directory in the background if nobody has for long, or the quota asks for it.
+    fn scan_if_due(self: &Arc<Self>) {
+        let is_over = |quota| self.ledger.total().is_none_or(|total| total > quota);
+        if !self.directory.is_read_only()
+            && (self.quota.is_some_and(is_over) || eviction::is_sweep_due(&self.directory, (self.now)()))
+        {
+            self.evict_in_background();
+        }
+    }
+
+    /// Evicts on a thread of its own, so that no reader waits for it.
+    fn evict_in_background(self: &Arc<Self>) {
+        if self.evicting.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let cache = Arc::clone(self);
+        let started = std::thread::Builder::new().name("varve-evict".to_owned()).spawn(move || {
+            cache.evict(Goal::Quota(cache.quota.unwrap_or(u64::MAX)));
+            cache.evicting.store(false, Ordering::Release);
+        });
+        if started.is_err() {
+            self.evicting.store(false, Ordering::Release);
+        }
+    }
+
+    /// Deletes something from a full disk. Says whether trying again makes sense.
+    fn make_room(&self) -> bool {
+        let mut hopeless = self.hopelessly_full.lock();
+        if hopeless.is_some_and(|since| since.elapsed() < FULL_PAUSE) {
+            return false;
+        }
+        match self.evict(Goal::Fewer) {
+            Some(Evicted { bytes: 0, .. }) => {
+                *hopeless = Some(Instant::now());
+                false
+            }
+            // Also if another process is just making room.
+            Some(_) | None => {
+                *hopeless = None;
+                true
+            }
+        }
+    }
+
+    fn evict(&self, goal: Goal) -> Option<Evicted> {
+        if self.directory.is_read_only() {
+            return None;
+        }
+        let evicted = eviction::evict(&self.directory, &self.ledger, goal, (self.now)())?;
+        count(&self.counts.evictions, evicted.files);
+        Some(evicted)
     }
 
     /// Records that a file was used, at most once a minute.

@@ -2,8 +2,8 @@
 //! sealed file. That its bytes have the right hash is the source's promise, kept when the fetch returns.
 //!
 //! ```text
-//! Collecting ── more than IN_MEMORY stored bytes ──▶ Streaming ── disk full ──▶ (fetch fails)
-//!      ▲                                                │
+//! Collecting ── more than IN_MEMORY stored bytes ──▶ Streaming ── disk full ──▶ the fetch fails, the cache tries again
+//!      ▲                                                │                        with more room, at last in memory
 //!      └────────────────── restart ─────────────────────┘
 //! ```
 
@@ -20,6 +20,9 @@ use crate::{ObjectSink, StoreError};
 /// The most stored bytes that are decompressed in one go.
 const IN_MEMORY: usize = 16 << 20;
 
+/// The most stored bytes that are held in memory where the disk takes none.
+const LARGEST_IN_MEMORY: usize = 256 << 20;
+
 /// What a fetch writes to.
 pub(super) struct Arrival<'a> {
     directory: &'a Directory,
@@ -27,6 +30,7 @@ pub(super) struct Arrival<'a> {
     request: &'a ObjectRequest,
     stored: Vec<u8>,
     stream: Option<Stream<'a>>,
+    may_spill: bool,
 }
 
 /// What has arrived.
@@ -46,7 +50,16 @@ struct Stream<'a> {
 
 impl<'a> Arrival<'a> {
     pub(super) fn new(directory: &'a Directory, name: &'a CacheName, request: &'a ObjectRequest) -> Self {
-        Self { directory, name, request, stored: Vec::new(), stream: None }
+        Self { directory, name, request, stored: Vec::new(), stream: None, may_spill: true }
+    }
+
+    /// An arrival that touches no disk.
+    pub(super) fn without_disk(
+        directory: &'a Directory,
+        name: &'a CacheName,
+        request: &'a ObjectRequest,
+    ) -> Self {
+        Self { may_spill: false, ..Self::new(directory, name, request) }
     }
 
     /// Ends the arrival, after the source has vouched for the stored bytes.
@@ -97,7 +110,11 @@ impl ObjectSink for Arrival<'_> {
             Some(stream) => stream.write(bytes),
             None => {
                 self.stored.extend_from_slice(bytes);
-                if self.stored.len() > IN_MEMORY { self.spill() } else { Ok(()) }
+                match self.stored.len() {
+                    length if length > IN_MEMORY && self.may_spill => self.spill(),
+                    length if length > LARGEST_IN_MEMORY => Err(io::ErrorKind::StorageFull.into()),
+                    _ => Ok(()),
+                }
             }
         }
     }

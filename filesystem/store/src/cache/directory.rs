@@ -7,6 +7,7 @@
 //! DIRECTORY/kept/SCOPE/.cvmfspublished files of a repository, for starts without a network
 //! DIRECTORY/ledger                     how many bytes are used
 //! DIRECTORY/eviction.lock              held by the process that deletes
+//! DIRECTORY/swept                      its time: when leftovers were last looked for
 //! ```
 //!
 //! Temporary files lie beside their target, so that no directory is locked by all writers and no rename crosses
@@ -64,6 +65,11 @@ impl Directory {
         self.read_only
     }
 
+    /// The directory's path, for scans and what isn't a cached file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of a cached file, for messages.
     pub(super) fn path_of(&self, name: &CacheName) -> PathBuf {
         self.path.join(name.path())
@@ -111,7 +117,6 @@ impl Directory {
     }
 
     /// Whether the process that made this temporary file is known to be gone.
-    #[allow(dead_code)]
     pub(super) fn is_orphan(&self, temporary: &str) -> bool {
         temporary.strip_prefix(TEMPORARY_PREFIX).is_some_and(|rest| self.writer.knows_gone(rest))
     }
@@ -212,7 +217,6 @@ impl WriterId {
     }
 
     /// Whether `other`, of the form that [`Self::of_this_process`] makes and what may follow it, has ended for sure.
-    #[allow(dead_code)]
     fn knows_gone(&self, other: &str) -> bool {
         let mut parts = other.split('-');
         let (Some(namespace), Some(pid)) = (parts.next(), parts.next()) else { return false };

@@ -98,7 +98,6 @@ pub(crate) fn block_sum(block: &[u8]) -> u64 {
 }
 
 /// The length of the file that holds `size` bytes of content.
-#[cfg(test)]
 pub(crate) fn file_length(size: u64) -> u64 {
     size + 8 * size.div_ceil(BLOCK as u64) + TAIL as u64
 }

@@ -42,7 +42,7 @@ pub(crate) fn config(directory: &Path) -> CacheConfig {
 }
 
 /// The files of cached objects, without temporary ones.
-fn cached_files(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn cached_files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for number in 0..=255_u8 {
         let Ok(entries) = fs::read_dir(directory.join(format!("{number:02x}"))) else { continue };

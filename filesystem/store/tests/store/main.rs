@@ -1,6 +1,8 @@
 //! What the store promises to the crates above it, shown on every back end.
 
 mod cache;
+mod cache_disk;
+mod cache_sharing;
 mod conformance;
 mod directory;
 mod http;
