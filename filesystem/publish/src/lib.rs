@@ -5,7 +5,7 @@
 //!    └─▶ pipeline ─▶ contents ─┘                          each step needs only what the one before left
 //! ```
 //!
-//! Entry points: [`create`], [`publish`], [`add_tag`], [`roll_back`], [`resign`], [`info`].
+//! Entry points: [`create`], [`publish`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`], [`diff`].
 //!
 //! Invariants:
 //! - The manifest is switched last, in one rename, after a sync. Killed before that, the old revision is the valid one, and
@@ -18,7 +18,9 @@ mod apply;
 mod base;
 mod catalogs;
 mod change;
+mod check;
 mod create;
+mod diff;
 mod dirtab;
 mod error;
 mod head;
@@ -41,7 +43,9 @@ mod walk;
 pub use apply::ApplyError;
 pub use base::BaseError;
 pub use catalogs::CatalogsError;
+pub use check::{CheckOptions, CheckProgress, CheckReport, Finding, FindingKind, NoProgress, check};
 pub use create::{CreateRequest, create};
+pub use diff::{Aspect, Change, Difference, diff};
 pub use dirtab::DirtabError;
 pub use error::PublishError;
 pub use info::{RepositoryInfo, info};

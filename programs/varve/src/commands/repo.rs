@@ -1,5 +1,6 @@
 //! `varve repo`: repositories that lie on this machine. One file per verb in `repo/`.
 
+mod check;
 mod list;
 
 use clap::{Args, Subcommand};
@@ -16,12 +17,14 @@ pub(crate) struct Repo {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Check(check::Check),
     List(list::List),
 }
 
 impl Repo {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self.verb {
+            Verb::Check(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),
         }
     }
