@@ -1,15 +1,18 @@
 //! A sound repository has no findings; whatever is wrong with one is found.
+#![allow(clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use varve_content::{Algorithm, ObjectKind, ObjectName};
-use varve_publish::{CheckOptions, CheckReport, FindingKind, NoProgress, check};
+use varve_publish::{CheckOptions, CheckReport, FindingKind, NoProgress, SettingsFile, check};
+use varve_repository::{PublicKeys, Trust};
 use varve_store::DirectoryStore;
-use varve_testkit::{Fixture, Scratch};
+use varve_testkit::{Fixture, Random, Scratch, TreeBuilder};
 
 use crate::fixture::{check_at, name, now, trust};
+use crate::workshop::{self, Workshop};
 
 fn copy(fixture: &Fixture) -> Scratch {
     let scratch = Scratch::new();
@@ -149,4 +152,59 @@ fn another_revisions_reflog_and_history_are_found() {
     let problems: Vec<_> = report.findings.iter().map(|finding| finding.problem.as_str()).collect();
     assert!(problems.contains(&"is not the one that the manifest names"), "{problems:?}");
     assert!(problems.contains(&"is that of fix2-rmd160.lab.example"), "{problems:?}");
+}
+
+/// A repository with nested catalogs, chunks, links, tags and three revisions.
+fn published() -> Workshop {
+    let workshop = Workshop::with_repository(SettingsFile::default());
+    let (mut tree, refused) = TreeBuilder::odd(&workshop.tree);
+    for line in refused {
+        println!("left out: {line}");
+    }
+    tree.file("names/.cvmfscatalog", "").file("hard/below/.cvmfscatalog", "").file("hard/below/x", "x");
+    tree.file("large", Random::new(1).text(9 << 20)).finish();
+    workshop.publish(10);
+    tree.remove("sizes").file("same/one", "something else").hard_link("hard/d", "hard/a").finish();
+    workshop.publish(20);
+    workshop
+}
+
+fn check_workshop(workshop: &Workshop) -> CheckReport {
+    let store = DirectoryStore::open(&workshop.local.directory).expect("because it was published");
+    let keys = PublicKeys::load(&[workshop.local.keys.as_path()]).expect("because they were made");
+    let options = CheckOptions { data: true, threads: 2 };
+    let now = workshop::at(30);
+    check(&store, &workshop.local.name, &Trust::in_keys(keys), now, options, &NoProgress)
+}
+
+#[test]
+fn what_varve_publishes_is_sound() {
+    let report = check_workshop(&published());
+    assert!(report.is_sound(), "{:#?}", report.findings);
+    assert!(report.catalogs == 5 && report.entries > 200, "{report:?}");
+    assert_eq!(report.orphans, 0, "{:?}", report.orphan_list);
+}
+
+#[test]
+fn one_flipped_bit_in_anything_that_varve_publishes_is_found() {
+    let workshop = published();
+    let files = vouched_files(&workshop.local.directory);
+    assert!(files.len() > 50);
+    for (number, path) in files.iter().enumerate() {
+        // All files of the fixtures are tried above; here every third object and all other files.
+        if number % 3 != 0 && path.starts_with(workshop.local.directory.join("data")) {
+            continue;
+        }
+        let sound = fs::read(path).expect("because it was published");
+        if sound.is_empty() {
+            continue;
+        }
+        let mut damaged = sound.clone();
+        let bit = (number * 7919 + 13) % (sound.len() * 8);
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(path, &damaged).expect("because it is writable");
+        assert!(!check_workshop(&workshop).is_sound(), "bit {bit} of {} was not found", path.display());
+        fs::write(path, &sound).expect("because it is writable");
+    }
+    assert!(check_workshop(&workshop).is_sound());
 }
