@@ -104,6 +104,11 @@ impl CatalogLoader {
         self.kept.len()
     }
 
+    /// Tells the cache which indexes are still in use, so that eviction takes other files first. Call it every few minutes.
+    pub fn mark_used(&self) {
+        self.kept.for_each(|catalog| catalog.index.mark_used());
+    }
+
     fn open(
         &self,
         reference: &CatalogReference,

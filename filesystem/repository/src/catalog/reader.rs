@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use rusqlite::Connection;
 use varve_content::{ContentHash, PathKey};
 
-use super::database::{self, Budget};
+use super::database::Database;
 use super::error::shown;
 use super::row::{self, Row};
 use super::{
@@ -25,8 +24,7 @@ const SMALL_OVERHEAD: u64 = 4;
 
 /// A catalog's database, opened.
 pub struct CatalogReader {
-    database: Connection,
-    size: u64,
+    database: Database,
     version: SchemaVersion,
     properties: CatalogProperties,
 }
@@ -40,14 +38,13 @@ impl CatalogReader {
     /// # Errors
     /// [`CatalogError`] if it is no catalog of a known schema.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, CatalogError> {
-        let database = database::open(&bytes)?;
-        let size = bytes.len() as u64;
+        let database = Database::open(&bytes)?;
         drop(bytes);
         for (table, column) in [("properties", "key"), ("properties", "value"), ("catalog", "md5path_1")] {
             require(&database, table, column)?;
         }
-        let (version, properties) = read_properties(&database, size)?;
-        Ok(Self { database, size, version, properties })
+        let (version, properties) = read_properties(&database)?;
+        Ok(Self { database, version, properties })
     }
 
     /// The version of the schema.
@@ -93,7 +90,7 @@ impl CatalogReader {
     /// # Errors
     /// [`CatalogError`] if one of them can't be.
     pub fn bind_mount_points(&self) -> Result<Vec<CatalogReference>, CatalogError> {
-        if schema::has_table(&self.database, "bind_mountpoints")? {
+        if schema::has_table(self.database.connection(), "bind_mountpoints")? {
             self.references("bind_mountpoints")
         } else {
             Ok(Vec::new())
@@ -105,13 +102,13 @@ impl CatalogReader {
     /// # Errors
     /// [`CatalogError`] if a count is no number.
     pub fn counters(&self) -> Result<Counters, CatalogError> {
-        if !schema::has_table(&self.database, "statistics")? {
+        if !schema::has_table(self.database.connection(), "statistics")? {
             return Ok(Counters::default());
         }
         require(&self.database, "statistics", "counter")?;
         require(&self.database, "statistics", "value")?;
         let mut values = [[0; 12]; 2];
-        self.scan(
+        self.database.scan(
             "SELECT counter, value FROM statistics NOT INDEXED",
             SMALL_OVERHEAD,
             |row| -> Result<_, CatalogError> {
@@ -139,7 +136,7 @@ impl CatalogReader {
         &self,
         mut visit: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.scan(&self.row_query()?, ROW_OVERHEAD, |row| {
+        self.database.scan(&self.row_query()?, ROW_OVERHEAD, |row| {
             let row = Row::decode(row)?;
             visit(&row)?;
             Ok(row.content_length())
@@ -149,12 +146,12 @@ impl CatalogReader {
     /// The chunks of all files.
     pub(crate) fn chunk_table(&self) -> Result<ChunkTable, CatalogError> {
         let mut chunks = Vec::new();
-        if schema::has_table(&self.database, "chunks")? {
+        if schema::has_table(self.database.connection(), "chunks")? {
             for column in ["md5path_1", "md5path_2", "offset", "size", "hash"] {
                 require(&self.database, "chunks", column)?;
             }
             let query = "SELECT md5path_1, md5path_2, offset, size, hash FROM chunks NOT INDEXED";
-            self.scan(query, CHUNK_OVERHEAD, |row| -> Result<_, CatalogError> {
+            self.database.scan(query, CHUNK_OVERHEAD, |row| -> Result<_, CatalogError> {
                 let invalid = |problem| CatalogError::Row { name: "a chunk".to_owned(), problem };
                 let number = |index| {
                     let value: i64 = row.get(index)?;
@@ -170,16 +167,6 @@ impl CatalogReader {
         Ok(ChunkTable(chunks))
     }
 
-    /// Scans a query, bounding the sum of what its rows hold; `visit` returns the length of a row's texts.
-    fn scan<E: From<CatalogError>>(
-        &self,
-        query: &str,
-        overhead: u64,
-        visit: impl FnMut(&rusqlite::Row<'_>) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        scan(&self.database, self.size, query, overhead, visit)
-    }
-
     /// The query for all entries; columns that the schema revision does not have are NULL.
     fn row_query(&self) -> Result<String, CatalogError> {
         let mut columns = Vec::with_capacity(row::COLUMNS.len());
@@ -190,7 +177,7 @@ impl CatalogReader {
                 "hardlinks" | "uid" | "gid" => self.version.hundredths < 210,
                 _ => false,
             };
-            if schema::has_column(&self.database, "catalog", column)? {
+            if schema::has_column(self.database.connection(), "catalog", column)? {
                 columns.push(column);
             } else if optional {
                 columns.push("NULL");
@@ -204,9 +191,10 @@ impl CatalogReader {
     fn references(&self, table: &'static str) -> Result<Vec<CatalogReference>, CatalogError> {
         require(&self.database, table, "path")?;
         require(&self.database, table, "sha1")?;
-        let size = if schema::has_column(&self.database, table, "size")? { "size" } else { "NULL" };
+        let size =
+            if schema::has_column(self.database.connection(), table, "size")? { "size" } else { "NULL" };
         let mut references = Vec::new();
-        self.scan(
+        self.database.scan(
             &format!("SELECT path, sha1, {size} FROM {table} NOT INDEXED"),
             SMALL_OVERHEAD,
             |row| -> Result<_, CatalogError> {
@@ -236,39 +224,20 @@ impl ChunkTable {
     }
 }
 
-fn scan<E: From<CatalogError>>(
-    database: &Connection,
-    size: u64,
-    query: &str,
-    overhead: u64,
-    mut visit: impl FnMut(&rusqlite::Row<'_>) -> Result<usize, E>,
-) -> Result<(), E> {
-    let mut budget = Budget::new(size);
-    let mut statement = database.prepare(query).map_err(CatalogError::from)?;
-    let mut rows = statement.query([]).map_err(CatalogError::from)?;
-    while let Some(row) = rows.next().map_err(CatalogError::from)? {
-        budget.take(overhead, visit(row)?)?;
-    }
-    Ok(())
-}
-
-fn require(database: &Connection, table: &'static str, column: &'static str) -> Result<(), CatalogError> {
-    if schema::has_table(database, table)? && schema::has_column(database, table, column)? {
+fn require(database: &Database, table: &'static str, column: &'static str) -> Result<(), CatalogError> {
+    if schema::has_table(database.connection(), table)?
+        && schema::has_column(database.connection(), table, column)?
+    {
         Ok(())
     } else {
         Err(CatalogError::Schema { table, column })
     }
 }
 
-fn read_properties(
-    database: &Connection,
-    size: u64,
-) -> Result<(SchemaVersion, CatalogProperties), CatalogError> {
+fn read_properties(database: &Database) -> Result<(SchemaVersion, CatalogProperties), CatalogError> {
     let mut version = SchemaVersion { hundredths: 100, revision: 0 };
     let mut properties = CatalogProperties::default();
-    scan(
-        database,
-        size,
+    database.scan(
         "SELECT key, CAST(value AS TEXT) FROM properties NOT INDEXED",
         SMALL_OVERHEAD,
         |row| -> Result<_, CatalogError> {

@@ -67,6 +67,12 @@ impl Kept {
         self.catalogs.store(Arc::new(catalogs));
     }
 
+    pub(super) fn for_each(&self, visit: impl Fn(&Catalog)) {
+        for stamped in self.catalogs.load().values() {
+            visit(&stamped.catalog);
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.catalogs.load().len()
     }

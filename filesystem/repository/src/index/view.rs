@@ -141,6 +141,13 @@ impl CatalogIndex {
         self.all().len() as u64
     }
 
+    /// Tells the cache, if the index lies in one, that it is still in use.
+    pub fn mark_used(&self) {
+        if let IndexBytes::Mapped(mapped) = &self.bytes {
+            mapped.mark_used();
+        }
+    }
+
     /// A row, `None` from [`Self::len`] on.
     pub fn entry(&self, row: u32) -> Option<EntryView<'_>> {
         self.rows().record(row).map(|record| EntryView::new(self, row, record))
