@@ -4,14 +4,13 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::CatalogError;
 
-/// Creates the tables and the index of schema 2.5 revision 7. SQLite keeps these very texts in the file.
-pub(super) const CREATE: [&str; 7] = [
+/// Creates the tables of schema 2.5 revision 7. SQLite keeps these very texts in the file.
+pub(super) const CREATE: [&str; 6] = [
     "CREATE TABLE properties (key TEXT, value TEXT, CONSTRAINT pk_properties PRIMARY KEY (key))",
     "CREATE TABLE catalog (md5path_1 INTEGER, md5path_2 INTEGER, parent_1 INTEGER, parent_2 INTEGER, \
      hardlinks INTEGER, hash BLOB, size INTEGER, mode INTEGER, mtime INTEGER, mtimens INTEGER, flags INTEGER, \
      name TEXT, symlink TEXT, uid INTEGER, gid INTEGER, xattr BLOB,  \
      CONSTRAINT pk_catalog PRIMARY KEY (md5path_1, md5path_2))",
-    "CREATE INDEX idx_catalog_parent ON catalog (parent_1, parent_2)",
     "CREATE TABLE chunks (md5path_1 INTEGER, md5path_2 INTEGER, offset INTEGER, size INTEGER,  hash BLOB,  \
      CONSTRAINT pk_chunks PRIMARY KEY (md5path_1, md5path_2, offset, size),  \
      FOREIGN KEY (md5path_1, md5path_2) REFERENCES    catalog(md5path_1, md5path_2))",
@@ -21,6 +20,10 @@ pub(super) const CREATE: [&str; 7] = [
      CONSTRAINT pk_bind_mountpoints PRIMARY KEY (path))",
     "CREATE TABLE statistics (counter TEXT, value INTEGER, CONSTRAINT pk_statistics PRIMARY KEY (counter))",
 ];
+
+/// Creates the index for listings, once all rows are there.
+pub(super) const CREATE_PARENT_INDEX: &str =
+    "CREATE INDEX idx_catalog_parent ON catalog (parent_1, parent_2)";
 
 /// The page size of catalogs written by CernVM-FS, in bytes.
 pub(super) const PAGE_SIZE: u32 = 1024;

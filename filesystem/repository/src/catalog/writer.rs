@@ -42,6 +42,7 @@ impl CatalogWriter {
         database.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
         database.pragma_update(None, "journal_mode", "off")?;
         database.pragma_update(None, "foreign_keys", false)?;
+        database.pragma_update(None, "temp_store", "memory")?;
         for statement in schema::CREATE {
             database.execute(statement, [])?;
         }
@@ -144,6 +145,8 @@ impl CatalogWriter {
                 statement.execute((key, Text(&value)))?;
             }
         }
+        // Sorted in one go: faster, and its pages are full.
+        self.database.execute(schema::CREATE_PARENT_INDEX, [])?;
         self.database.execute_batch("COMMIT")?;
         let bytes = self.database.serialize("main")?.to_vec();
         Ok((counters, bytes))

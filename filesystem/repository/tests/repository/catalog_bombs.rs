@@ -16,11 +16,8 @@ fn pages_that_are_pointed_to_many_times_are_noticed() {
     // Four levels of interior pages, each pointing a hundred times to the next, and in the end to one leaf with rows:
     // 10⁸ leaves in a file of a few hundred pages.
     let leaf = first_page(&bytes, 0x0d, root);
-    let spare: Vec<usize> = (2..bytes.len() / PAGE)
-        .filter(|&page| page + 1 != root && page + 1 != leaf)
-        .take(3)
-        .map(|page| page + 1)
-        .collect();
+    // The last pages are those of the index for listings, which nothing here reads.
+    let spare = [0, 1, 2].map(|page| bytes.len() / PAGE - page);
     let chain = [root, spare[0], spare[1], spare[2], leaf];
     for pair in chain.windows(2) {
         write_interior_page(&mut bytes[(pair[0] - 1) * PAGE..][..PAGE], pair[1]);

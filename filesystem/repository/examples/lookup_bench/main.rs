@@ -1,23 +1,32 @@
 //! Measures what docs/decisions/0001-catalog-index.md rests on: lookups through SQLite handles, one per thread, beside
 //! lookups in the index, and how fast catalogs are written and indexes built.
 //!
+//! Rates are per second of processor time, which other work on the machine does not change, and, of lookups, per second on
+//! the clock too.
+//!
 //! `cargo run --release -p varve-repository --example lookup_bench`
 
 #![allow(clippy::print_stdout)]
 
+mod db;
+
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use rusqlite::{Connection, OpenFlags};
-use varve_content::{Algorithm, Compression, PathKey};
+use rustix::time::ClockId;
+use varve_content::{Algorithm, Compression};
 use varve_repository::{
     CatalogIndex, CatalogProperties, CatalogReader, CatalogWriter, Entry, EntryName, FileContent, FileData,
     HardLink, Metadata, Mtime, NestedRole, Node, RepositoryPath, TreeCounters, Xattrs,
 };
 
+use self::db::Handle;
+
 const ENTRIES: usize = 100_000;
-const MEASURE: Duration = Duration::from_secs(2);
+/// Lookups of all threads together.
+const LOOKUPS: usize = 1 << 20;
 
 fn main() -> Result<()> {
     for (shape, directories) in [("1,000 directories", 1000), ("one directory", 1)] {
@@ -25,9 +34,9 @@ fn main() -> Result<()> {
         let mut times = Vec::new();
         let mut bytes = Vec::new();
         for _ in 0..5 {
-            let start = Instant::now();
+            let start = processor_time(ClockId::ProcessCPUTime);
             bytes = write(&entries)?;
-            times.push(start.elapsed());
+            times.push(processor_time(ClockId::ProcessCPUTime) - start);
         }
         let rate = entries.len() as f64 / median(&mut times).as_secs_f64();
         println!("{shape}, {} entries, catalog of {} bytes", entries.len(), bytes.len());
@@ -36,10 +45,10 @@ fn main() -> Result<()> {
         let mut times = Vec::new();
         let mut index_bytes = Vec::new();
         for _ in 0..5 {
-            let start = Instant::now();
+            let start = processor_time(ClockId::ProcessCPUTime);
             let reader = CatalogReader::from_bytes(bytes.clone())?;
             index_bytes = CatalogIndex::build(&reader, &RepositoryPath::ROOT)?;
-            times.push(start.elapsed());
+            times.push(processor_time(ClockId::ProcessCPUTime) - start);
         }
         let names: usize =
             entries.iter().filter_map(|(path, _)| Some(path.split_last()?.1.as_bytes().len())).sum();
@@ -54,11 +63,15 @@ fn main() -> Result<()> {
         std::fs::write(&file, &bytes)?;
         let index = CatalogIndex::open(index_bytes)?;
         for threads in [1, 2, 8, 64] {
-            let sqlite = measure(threads, |thread, end| by_sqlite(&file, &entries, thread, end))?;
-            let indexed = measure(threads, |thread, end| by_index(&index, &entries, thread, end))?;
+            let sqlite = measure(threads, |start| by_sqlite(&file, &entries, start))?;
+            let indexed = measure(threads, |start| by_index(&index, &entries, start))?;
             println!(
-                "  {threads:>2} threads  {sqlite:>12.0} lookups/s SQLite {indexed:>12.0} index  {:>6.1} times",
-                indexed / sqlite
+                "  {threads:>2} threads  SQLite {:>9.0} (clock {:>9.0})  index {:>9.0} (clock {:>9.0})  {:>5.1} times",
+                sqlite.0,
+                sqlite.1,
+                indexed.0,
+                indexed.1,
+                indexed.0 / sqlite.0
             );
         }
         std::fs::remove_file(&file)?;
@@ -66,83 +79,72 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Lookups per second of all threads together. Each opens what it needs before the clock starts to matter.
-fn measure(threads: usize, work: impl Fn(usize, Instant) -> Result<u64> + Sync) -> Result<f64> {
-    let start = Instant::now();
-    let counts = std::thread::scope(|scope| {
+/// Lookups of all threads together per second of processor time and of the clock.
+fn measure(threads: usize, work: impl Fn(&Start) -> Result<Duration> + Sync) -> Result<(f64, f64)> {
+    let together = Barrier::new(threads + 1);
+    let (processor, clock) = std::thread::scope(|scope| {
+        let (work, together) = (&work, &together);
         let running: Vec<_> = (0..threads)
-            .map(|thread| {
-                scope.spawn({
-                    let work = &work;
-                    move || work(thread, start + MEASURE)
-                })
-            })
+            .map(|thread| scope.spawn(move || work(&Start { thread, threads, together })))
             .collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
-            .sum::<Result<u64>>()
+        together.wait();
+        let start = Instant::now();
+        let mut processor = Duration::ZERO;
+        for thread in running {
+            processor += thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        }
+        Ok::<_, anyhow::Error>((processor, start.elapsed()))
     })?;
-    Ok(counts as f64 / start.elapsed().as_secs_f64())
+    Ok((LOOKUPS as f64 / processor.as_secs_f64(), LOOKUPS as f64 / clock.as_secs_f64()))
 }
 
-/// What CernVM-FS does: the MD5 of the path, a prepared query, the columns of the row.
-fn by_sqlite(
-    file: &std::path::Path,
-    entries: &[(RepositoryPath, Entry)],
+/// One of the threads that measure, and where they wait until all are ready.
+struct Start<'a> {
     thread: usize,
-    end: Instant,
-) -> Result<u64> {
-    let uri = format!("file:{}?immutable=1", file.display());
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let database = Connection::open_with_flags(uri, flags)?;
-    database.pragma_update(None, "mmap_size", 1_i64 << 32)?;
-    let mut statement = database.prepare(
-        "SELECT hash, hardlinks, size, mode, mtime, flags, name, symlink, rowid, uid, gid, xattr IS NOT NULL, mtimens \
-         FROM catalog WHERE md5path_1 = ?1 AND md5path_2 = ?2",
-    )?;
-    run(entries, thread, end, |path| {
-        let (first, second) = PathKey::of(path.as_bytes()).halves();
-        let size: i64 = statement.query_row((first, second), |row| {
-            black_box((row.get_ref(0)?, row.get_ref(6)?, row.get_ref(3)?));
-            row.get(2)
-        })?;
-        Ok(size as u64)
-    })
+    threads: usize,
+    together: &'a Barrier,
+}
+
+fn by_sqlite(file: &std::path::Path, entries: &[(RepositoryPath, Entry)], start: &Start) -> Result<Duration> {
+    let handle = Handle::open(file)?;
+    let paths: Vec<RepositoryPath> = entries.iter().map(|(path, _)| path.clone()).collect();
+    run(&paths, start, |path| handle.look_up(path))
 }
 
 /// What a mount does: the row of the directory is known from the inode, the name is searched in it.
-fn by_index(
-    index: &CatalogIndex,
-    entries: &[(RepositoryPath, Entry)],
-    thread: usize,
-    end: Instant,
-) -> Result<u64> {
-    run(entries, thread, end, |path| {
-        let row = index.find_path(path).context("it is there")?;
+fn by_index(index: &CatalogIndex, entries: &[(RepositoryPath, Entry)], start: &Start) -> Result<Duration> {
+    let names: Vec<(u32, EntryName)> = entries
+        .iter()
+        .filter_map(|(path, _)| path.split_last())
+        .map(|(directory, name)| Ok((index.find_path(&directory).context("it is there")?, name)))
+        .collect::<Result<_>>()?;
+    run(&names, start, |(directory, name)| {
+        let row = index.find(*directory, name.as_bytes()).context("it is there")?;
         let entry = index.entry(row).context("a row")?;
         black_box((entry.content(), entry.mode(), entry.mtime()));
         Ok(entry.size())
     })
 }
 
-fn run(
-    entries: &[(RepositoryPath, Entry)],
-    thread: usize,
-    end: Instant,
-    mut lookup: impl FnMut(&RepositoryPath) -> Result<u64>,
-) -> Result<u64> {
-    let mut state = thread as u64 + 1;
-    let mut count = 0;
-    while Instant::now() < end {
-        for _ in 0..256 {
+/// Looks up in a random order that lies in memory in that order, so that the questions themselves cost next to nothing.
+fn run<T: Clone>(
+    questions: &[T],
+    start: &Start,
+    mut lookup: impl FnMut(&T) -> Result<u64>,
+) -> Result<Duration> {
+    let mut state = start.thread as u64 + 1;
+    let shuffled: Vec<T> = (0..LOOKUPS / start.threads)
+        .map(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            black_box(lookup(&entries[(state >> 33) as usize % entries.len()].0)?);
-        }
-        count += 256;
+            questions[(state >> 33) as usize % questions.len()].clone()
+        })
+        .collect();
+    start.together.wait();
+    let before = processor_time(ClockId::ThreadCPUTime);
+    for question in &shuffled {
+        black_box(lookup(question)?);
     }
-    Ok(count)
+    Ok(processor_time(ClockId::ThreadCPUTime) - before)
 }
 
 fn write(entries: &[(RepositoryPath, Entry)]) -> Result<Vec<u8>> {
@@ -198,4 +200,10 @@ fn entry(name: Option<EntryName>, node: Node) -> Entry {
 fn median(times: &mut [Duration]) -> Duration {
     times.sort();
     times[times.len() / 2]
+}
+
+/// Processor time that this process or thread has used.
+fn processor_time(clock: ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
