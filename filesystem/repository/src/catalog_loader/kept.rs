@@ -49,18 +49,14 @@ impl Kept {
         let now = self.insertions.fetch_add(1, Ordering::Relaxed) + 1;
         let mut catalogs = HashMap::clone(&self.catalogs.load());
         if catalogs.len() >= self.most {
-            let mut uses: Vec<u64> =
-                catalogs.values().map(|stamped| stamped.last_used.load(Ordering::Relaxed)).collect();
-            let quarter = uses.len() / 4;
-            let (_, oldest_kept, _) = uses.select_nth_unstable(quarter);
-            let oldest_kept = *oldest_kept;
-            // Of those last used at the same time as the oldest kept one, some have to go too if all are equal.
-            let mut surplus = (catalogs.len() + 1).saturating_sub(self.most).max(quarter);
-            catalogs.retain(|_, stamped| {
-                let drop = surplus > 0 && stamped.last_used.load(Ordering::Relaxed) <= oldest_kept;
-                surplus -= usize::from(drop);
-                !drop
-            });
+            let mut by_use: Vec<(u64, ContentHash)> = catalogs
+                .iter()
+                .map(|(hash, stamped)| (stamped.last_used.load(Ordering::Relaxed), *hash))
+                .collect();
+            by_use.sort_unstable();
+            for (_, hash) in by_use.iter().take((catalogs.len() / 4).max(1)) {
+                catalogs.remove(hash);
+            }
         }
         let stamped = Stamped { catalog: Arc::clone(catalog), last_used: AtomicU64::new(now) };
         catalogs.insert(catalog.reference.hash, Arc::new(stamped));
