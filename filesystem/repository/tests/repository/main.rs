@@ -3,6 +3,7 @@
 mod catalog_bombs;
 mod catalog_index;
 mod catalog_rows;
+mod documentation;
 mod fixture;
 mod history;
 mod pkcs7;
