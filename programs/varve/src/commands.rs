@@ -3,8 +3,11 @@
 
 mod completions;
 mod man;
+mod mount;
 mod repo;
 mod serve;
+mod status;
+mod umount;
 
 use clap::Subcommand;
 
@@ -16,6 +19,13 @@ use crate::invocation::Invocation;
 pub(crate) enum Command {
     Repo(repo::Repo),
     Serve(serve::Serve),
+    Mount(mount::Mount),
+    Umount(umount::Umount),
+    Status(status::Status),
+    #[command(hide = true)]
+    MountSupervisor(mount::MountSupervisor),
+    #[command(hide = true)]
+    MountWorker(mount::MountWorker),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -26,6 +36,11 @@ impl Command {
         match self {
             Self::Repo(command) => command.run(invocation),
             Self::Serve(command) => command.run(invocation),
+            Self::Mount(command) => command.run(invocation),
+            Self::Umount(command) => command.run(invocation),
+            Self::Status(command) => command.run(invocation),
+            Self::MountSupervisor(command) => command.run(invocation),
+            Self::MountWorker(command) => command.run(invocation),
             Self::Completions(command) => command.run(invocation),
             Self::Man(command) => command.run(invocation),
         }

@@ -1,0 +1,172 @@
+//! Follows new revisions: asks for the manifest when its time to live is over, shows the new revision, tells the kernel.
+//!
+//! The order matters: the new root catalog is loaded and verified first, then shown, then the kernel is told to ask again. Open
+//! files and working directories keep their inodes, and these keep their content. What can't be fetched changes nothing: the
+//! old revision stays, and the next attempt comes later and later, up to the time to live.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use varve_repository::RepositoryName;
+use varve_store::Deadline;
+
+use crate::attached::Attached;
+use crate::error::chain;
+use crate::failure::Failure;
+use crate::fuse::notify::Notifications;
+use crate::fuse::session::Kernel;
+use crate::inodes::ROOT;
+use crate::tree::Tree;
+
+/// Manifests are not asked for more often, whatever they say.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The first pause after a failure; it doubles.
+const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// How long one attempt may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is looked for repositories that were attached meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Tells the kernel that what it remembers is out of date.
+pub(crate) struct Announcer {
+    notifications: Notifications,
+    kernel: Kernel,
+}
+
+impl Announcer {
+    pub(crate) fn new(kernel: Kernel, notifications: Notifications) -> Self {
+        Self { notifications, kernel }
+    }
+
+    /// The root directory shows another revision. All of its children are new inodes, so nothing below them needs to be told.
+    fn announce(&self, tree: &Tree, attached: &Attached, before: &varve_repository::Catalog) {
+        let root = attached.root_inode;
+        if self.kernel.has_epochs() && !tree.is_tree() && self.notifications.next_epoch().is_ok() {
+            let _ = self.notifications.invalidate_inode(root);
+            return;
+        }
+        let current = attached.current.load();
+        for catalog in [before, current.catalog.as_ref()] {
+            let index = catalog.index();
+            for row in index.children(0).chain(index.hidden_children(0)) {
+                let Some(entry) = index.entry(row) else { continue };
+                if self.notifications.invalidate_entry(root, entry.name(), true).is_err() {
+                    let _ = self.notifications.invalidate_entry(root, entry.name(), false);
+                }
+            }
+        }
+        let _ = self.notifications.invalidate_inode(root);
+        if root != ROOT {
+            let _ = self.notifications.invalidate_inode(ROOT);
+        }
+    }
+}
+
+/// Wakes the follower: everything is to be asked for now.
+#[derive(Clone)]
+pub(crate) struct Nudge(Sender<Sender<()>>);
+
+impl Nudge {
+    /// Returns when every repository has been asked for.
+    pub(crate) fn wait(&self) {
+        let (done, wait) = crossbeam_channel::bounded(1);
+        if self.0.send(done).is_ok() {
+            let _ = wait.recv();
+        }
+    }
+}
+
+/// Starts the thread that follows.
+pub(crate) fn start(tree: Arc<Tree>, announcer: Announcer) -> Nudge {
+    let (nudge, nudges) = crossbeam_channel::unbounded();
+    let _ = std::thread::Builder::new().name("follow".into()).spawn(move || run(&tree, &announcer, &nudges));
+    Nudge(nudge)
+}
+
+/// When a repository is asked for next, and how often it failed in a row.
+struct Due {
+    at: Instant,
+    failures: u32,
+}
+
+fn run(tree: &Arc<Tree>, announcer: &Announcer, nudges: &Receiver<Sender<()>>) {
+    let mut due: HashMap<RepositoryName, Due> = HashMap::new();
+    loop {
+        let wait = due.values().map(|due| due.at.saturating_duration_since(Instant::now())).min();
+        let nudge = match nudges.recv_timeout(wait.unwrap_or(LOOK).min(LOOK)) {
+            Ok(done) => Some(done),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        for attached in tree.attached().into_iter().filter(|attached| attached.follows()) {
+            let entry = due.entry(attached.name.clone()).or_insert_with(|| {
+                // A worker that took over has no manifest yet.
+                let known = attached.current.load().manifest.as_ref().map(|manifest| manifest.ttl);
+                let pause = known.map_or(Duration::ZERO, |ttl| pause_of(&attached, ttl));
+                Due { at: Instant::now() + pause, failures: 0 }
+            });
+            if nudge.is_none() && entry.at > Instant::now() {
+                continue;
+            }
+            let pause = match refresh(tree, &attached, announcer) {
+                Ok(ttl) => {
+                    entry.failures = 0;
+                    pause_of(&attached, ttl)
+                }
+                Err(failure) => {
+                    entry.failures += 1;
+                    tracing::warn!(
+                        repository = %attached.name,
+                        error = chain(&failure),
+                        "cannot ask for a new revision, the present one stays"
+                    );
+                    let ttl = attached.current.load().manifest.as_ref().map(|manifest| manifest.ttl);
+                    let longest = pause_of(&attached, ttl.unwrap_or(PATIENCE));
+                    (FIRST_RETRY * 2u32.saturating_pow(entry.failures - 1)).min(longest)
+                }
+            };
+            entry.at = Instant::now() + pause;
+        }
+        if let Some(done) = nudge {
+            let _ = done.send(());
+        }
+    }
+}
+
+fn pause_of(attached: &Attached, ttl: Duration) -> Duration {
+    attached.mounted.refresh_at_least_every.map_or(ttl, |every| ttl.min(every)).max(SHORTEST)
+}
+
+/// Asks for the manifest, shows its revision if that is a later one, and says how long it lives.
+fn refresh(tree: &Arc<Tree>, attached: &Arc<Attached>, announcer: &Announcer) -> Result<Duration, Failure> {
+    let deadline = Deadline::after(PATIENCE);
+    let fetched = attached.mounted.repository.fetch_manifest((tree.plan.now)(), deadline)?;
+    if let Some(error) = fetched.offline {
+        return Err(error.into());
+    }
+    let manifest = fetched.manifest;
+    let ttl = manifest.ttl;
+    let current = attached.current.load_full();
+    if manifest.root_catalog == current.reference.hash {
+        if current.manifest.is_none() {
+            let reference = current.reference.clone();
+            let mut same = tree.revision(&attached.name, &attached.loader, reference, deadline)?;
+            same.manifest = Some(manifest);
+            attached.current.store(Arc::new(same));
+        }
+        return Ok(ttl);
+    }
+    if manifest.revision < current.number() {
+        return Ok(ttl);
+    }
+    let reference = attached.mounted.repository.select(&manifest, &attached.mounted.reference, deadline)?;
+    let mut revision = tree.revision(&attached.name, &attached.loader, reference, deadline)?;
+    let number = revision.number();
+    revision.manifest = Some(manifest);
+    tree.show(attached, revision)?;
+    announcer.announce(tree, attached, &current.catalog);
+    tracing::info!(repository = %attached.name, from = current.number(), to = number, "shows a new revision");
+    Ok(ttl)
+}

@@ -1,0 +1,48 @@
+//! What is to be mounted where, in the form that is handed from process to process.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What is to be mounted where.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MountOrder {
+    /// The mount point, absolute.
+    pub directory: PathBuf,
+    /// What the mount table shows as the source, such as the repository's name.
+    pub source: String,
+    /// Who may enter.
+    pub access: Access,
+    /// Whether set-user-id and set-group-id bits count.
+    pub set_id: bool,
+    /// How the program starts itself anew as supervisor and as worker.
+    pub relaunch: Relaunch,
+    /// What the program's worker makes its plan of. Opaque here.
+    pub settings: serde_json::Value,
+    /// Where supervisor and worker write their messages; nowhere without it, unless the mount stays in the foreground.
+    pub log: Option<PathBuf>,
+    /// Act as on kernels before 6.9, that can't resend requests: a crash then costs the requests in flight.
+    #[serde(default)]
+    pub without_resend: bool,
+}
+
+/// Who may enter a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Every user, as the permissions of the files say.
+    Everyone,
+    /// Only the user that mounted.
+    Owner,
+}
+
+/// How the program starts itself anew.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Relaunch {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments for becoming a supervisor, which is to call [`crate::supervisor`].
+    pub supervisor: Vec<OsString>,
+    /// Its arguments for becoming a worker, which is to call [`crate::worker`].
+    pub worker: Vec<OsString>,
+}

@@ -1,0 +1,51 @@
+//! What a worker does with a plan: opens it, serves it, follows it.
+
+use std::sync::Arc;
+
+use crate::control;
+use crate::error::{MountError, chain};
+use crate::follow::{self, Announcer};
+use crate::fuse::filesystem::RepositoryFilesystem;
+use crate::order::MountOrder;
+use crate::plan::MountPlan;
+use crate::process::journal::Journal;
+use crate::process::worker::{Prepared, work};
+use crate::tree::Tree;
+
+/// Becomes a worker: the program's hidden command. `plan` makes the plan of the order's settings.
+///
+/// # Errors
+/// [`MountError`], after the supervisor was told.
+pub fn worker(
+    plan: impl FnOnce(&serde_json::Value) -> Result<MountPlan, Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<(), MountError> {
+    work(|order, journal| prepare(order, journal, plan))
+}
+
+fn prepare(
+    order: &MountOrder,
+    journal: Arc<Journal>,
+    plan: impl FnOnce(&serde_json::Value) -> Result<MountPlan, Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<Prepared<RepositoryFilesystem>, MountError> {
+    let failed = |error: &dyn std::error::Error| MountError::Worker { message: chain(error) };
+    let plan = plan(&order.settings).map_err(|error| failed(error.as_ref()))?;
+    let (control, directory) = (plan.control.clone(), order.directory.clone());
+    let threads = plan.threads.unwrap_or_else(|| {
+        2 * std::thread::available_parallelism().map_or(4, std::num::NonZeroUsize::get).clamp(2, 64)
+    });
+    let tree = Tree::open(plan, journal).map_err(|failure| failed(&failure))?;
+    let tree = Arc::new(tree);
+    let filesystem = RepositoryFilesystem::new(Arc::clone(&tree));
+    Ok(Prepared {
+        filesystem,
+        threads,
+        begun: Box::new(move |kernel, notifications| {
+            let nudge = follow::start(Arc::clone(&tree), Announcer::new(kernel, notifications));
+            if let Some(path) = &control
+                && let Err(error) = control::listen(path, directory, tree, nudge)
+            {
+                tracing::warn!(path = %path.display(), %error, "no control socket");
+            }
+        }),
+    })
+}

@@ -1,0 +1,36 @@
+//! Several repositories below one mount point, attached when their names are looked up.
+
+use std::os::unix::fs::MetadataExt as _;
+
+use serde_json::json;
+use varve_testkit::{Fixture, assert_same, listing};
+
+use crate::harness::{Mount, of_fixture};
+
+#[test]
+fn repositories_are_attached_by_name() {
+    let settings = json!({ "tree": Fixture::all().map(|fixture| of_fixture(&fixture)) });
+    let Some(mount) = Mount::new(settings) else { return };
+    let shown = || -> Vec<String> {
+        let entries = std::fs::read_dir(&mount.directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert_eq!(shown(), Vec::<String>::new());
+    assert!(!mount.path("unknown.example.org").exists());
+    assert!(!mount.path("not a name").exists());
+    for fixture in Fixture::all() {
+        let text = listing(&mount.path(fixture.name())).unwrap();
+        assert_same(&fixture.expected_text(None).unwrap(), &text, &|_, _| false);
+    }
+    let inodes = Fixture::all().map(|fixture| mount.path(fixture.name()).metadata().unwrap().ino());
+    assert_ne!(inodes[0], inodes[1]);
+    assert_eq!(mount.status().repositories.len(), 2);
+
+    mount.kill_worker();
+    let _ = std::fs::write("/proc/sys/vm/drop_caches", "3");
+    for (fixture, inode) in Fixture::all().iter().zip(inodes) {
+        assert_eq!(mount.path(fixture.name()).metadata().unwrap().ino(), inode);
+        let text = listing(&mount.path(fixture.name())).unwrap();
+        assert_same(&fixture.expected_text(None).unwrap(), &text, &|_, _| false);
+    }
+}

@@ -1,0 +1,204 @@
+//! `varve mount`: one repository, or a tree of them, as a directory. And the two hidden commands that are its processes.
+
+mod configuration;
+mod plan;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use varve_content::Algorithm;
+use varve_mount::{Access, MountOrder, Relaunch};
+use varve_store::ByteSize;
+
+use self::configuration::{MountSettings, RepositorySettings};
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+use crate::places::Places;
+
+/// Mount a repository, read-only; returns when the directory can be used
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  varve mount software.example.org /mnt/software --server http://host/cvmfs/software.example.org \
+                  --key software.example.org.pub\n  varve mount software.example.org@v1 /mnt/v1\n  varve mount --all \
+                  /cvmfs --server http://host/cvmfs/@fqrn@\nEnded by `varve umount`, and by SIGTERM to its processes."
+)]
+pub(crate) struct Mount {
+    /// The repository, and behind @ a tag, a root hash or a date; or the directory with --all
+    #[arg(value_name = "NAME[@REVISION]")]
+    target: String,
+    /// The directory to mount on
+    #[arg(required_unless_present = "all")]
+    directory: Option<PathBuf>,
+    /// Mount a tree in which each repository appears when its name is looked up
+    #[arg(long, conflicts_with = "directory")]
+    all: bool,
+    /// Where the repository is served, with @fqrn@ for its name; may be repeated, best first
+    ///
+    /// Without any, a repository that was published on this machine.
+    #[arg(long = "server", value_name = "URL")]
+    servers: Vec<String>,
+    /// A file with public master keys, or a directory of them
+    ///
+    /// Without any, NAME.pub among the keys of this machine.
+    #[arg(long = "key", value_name = "PATH")]
+    keys: Vec<PathBuf>,
+    /// Proxies: groups separated by ;, each of several separated by |
+    #[arg(long, value_name = "LIST", default_value = "DIRECT")]
+    proxy: String,
+    /// The directory that keeps what was fetched
+    #[arg(long, value_name = "DIRECTORY")]
+    cache: Option<PathBuf>,
+    /// How large that may become, such as 4GiB
+    #[arg(long, value_name = "SIZE")]
+    cache_quota: Option<ByteSize>,
+    /// A variable for symbolic links with $(NAME) in them; may be repeated
+    #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
+    variables: Vec<(String, String)>,
+    /// Seconds after which a request without an answer is an error
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    deadline: u64,
+    /// Ask for new revisions at least this often
+    #[arg(long, value_name = "SECONDS")]
+    refresh: Option<u64>,
+    /// Only this user may enter
+    #[arg(long)]
+    private: bool,
+    /// Honour set-user-id and set-group-id bits
+    #[arg(long)]
+    suid: bool,
+    /// Stay in the foreground until the directory is unmounted
+    #[arg(short, long)]
+    foreground: bool,
+}
+
+impl Mount {
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let places = invocation.places()?;
+        let foreground = self.foreground;
+        let order = self.order(&places, foreground)?;
+        let directory = order.directory.clone();
+        let output = invocation.output.clone();
+        let ready = move || output.say(format!("mounted on {}", directory.display()));
+        if foreground {
+            return Ok(varve_mount::stay(order, ready)?);
+        }
+        varve_mount::start(order)?;
+        ready();
+        Ok(())
+    }
+
+    fn order(self, places: &Places, foreground: bool) -> Result<MountOrder, Failure> {
+        let target = if self.all { None } else { Some(self.target.as_str()) };
+        let directory = self.directory.unwrap_or_else(|| PathBuf::from(&self.target));
+        let directory =
+            std::path::absolute(&directory).map_err(|error| Failure::io("mount on", &directory, error))?;
+        let run = run_directory(places)?;
+        let cache = self.cache.unwrap_or_else(|| places.cache().join("objects"));
+        let settings = MountSettings {
+            repository: RepositorySettings {
+                servers: self.servers,
+                proxy: self.proxy,
+                keys: absolute(self.keys)?,
+                variables: self.variables,
+                refresh: self.refresh,
+                cache: absolute(vec![cache])?.remove(0),
+                cache_quota: self.cache_quota.map(ByteSize::get),
+                local_repositories: places.repositories(),
+                local_keys: places.keys().to_owned(),
+            },
+            one: target.map(str::to_owned),
+            deadline: self.deadline,
+            control: Some(socket(&run, &directory)),
+        };
+        settings.check()?;
+        Ok(MountOrder {
+            source: target.map_or_else(|| "varve".to_owned(), str::to_owned),
+            access: if self.private { Access::Owner } else { Access::Everyone },
+            set_id: self.suid,
+            relaunch: Relaunch {
+                program: std::env::current_exe()
+                    .map_err(|error| Failure::io("find", Path::new("varve"), error))?,
+                supervisor: vec!["mount-supervisor".into()],
+                worker: vec!["mount-worker".into()],
+            },
+            settings: serde_json::to_value(&settings).map_err(Failure::usage_error)?,
+            log: (!foreground).then(|| socket(&run, &directory).with_extension("log")),
+            without_resend: false,
+            directory,
+        })
+    }
+}
+
+/// Hold a mount (started by `varve mount`)
+#[derive(Args, Debug)]
+pub(crate) struct MountSupervisor {}
+
+impl MountSupervisor {
+    pub(crate) fn run(self, _: &Invocation) -> Result<(), Failure> {
+        Ok(varve_mount::supervisor()?)
+    }
+}
+
+/// Serve a mount (started by its supervisor)
+#[derive(Args, Debug)]
+pub(crate) struct MountWorker {}
+
+impl MountWorker {
+    pub(crate) fn run(self, _: &Invocation) -> Result<(), Failure> {
+        Ok(varve_mount::worker(plan::of_settings)?)
+    }
+}
+
+/// The control socket of a mount. Socket paths are short, so the directory is only in there as a hash.
+fn socket(run: &Path, directory: &Path) -> PathBuf {
+    let hash = Algorithm::Sha1.hash(directory.as_os_str().as_encoded_bytes()).to_string();
+    run.join(format!("mount-{}.socket", &hash[..16]))
+}
+
+/// The directory of run files, made if it is missing.
+fn run_directory(places: &Places) -> Result<PathBuf, Failure> {
+    let run = places.run().to_owned();
+    fs::create_dir_all(&run).map_err(|error| Failure::io("create directory", &run, error))?;
+    Ok(run)
+}
+
+/// The worker has another working directory.
+fn absolute(paths: Vec<PathBuf>) -> Result<Vec<PathBuf>, Failure> {
+    paths
+        .into_iter()
+        .map(|path| std::path::absolute(&path).map_err(|error| Failure::io("find", &path, error)))
+        .collect()
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+impl From<varve_mount::MountError> for Failure {
+    fn from(error: varve_mount::MountError) -> Self {
+        use varve_mount::MountError;
+        let code = match &error {
+            MountError::Occupied { .. } | MountError::Busy { .. } => ExitCode::Busy,
+            MountError::NotMounted { .. } => ExitCode::NotFound,
+            _ => ExitCode::Failure,
+        };
+        let hint = match &error {
+            MountError::Occupied { .. } => Some("end the mount with `varve umount`, or choose another directory"),
+            MountError::Busy { .. } => Some("close what uses it, or detach it with `varve umount --lazy`"),
+            MountError::Helper { .. } => {
+                Some("mounting without root needs fusermount3, of the package fuse3, and a right to /dev/fuse")
+            }
+            _ => None,
+        };
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
