@@ -79,7 +79,7 @@ impl Mount {
         let foreground = self.foreground;
         let order = self.order(&places, foreground)?;
         let directory = order.directory.clone();
-        let output = invocation.output.clone();
+        let output = invocation.output;
         let ready = move || output.say(format!("mounted on {}", directory.display()));
         if foreground {
             return Ok(varve_mount::stay(order, ready)?);
@@ -188,11 +188,13 @@ impl From<varve_mount::MountError> for Failure {
             _ => ExitCode::Failure,
         };
         let hint = match &error {
-            MountError::Occupied { .. } => Some("end the mount with `varve umount`, or choose another directory"),
-            MountError::Busy { .. } => Some("close what uses it, or detach it with `varve umount --lazy`"),
-            MountError::Helper { .. } => {
-                Some("mounting without root needs fusermount3, of the package fuse3, and a right to /dev/fuse")
+            MountError::Occupied { .. } => {
+                Some("end the mount with `varve umount`, or choose another directory")
             }
+            MountError::Busy { .. } => Some("close what uses it, or detach it with `varve umount --lazy`"),
+            MountError::Helper { .. } => Some(
+                "mounting without root needs fusermount3, of the package fuse3, and a right to /dev/fuse",
+            ),
             _ => None,
         };
         let failure = Self::new(code, error);

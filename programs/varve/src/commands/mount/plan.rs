@@ -21,11 +21,13 @@ pub(super) fn of_settings(settings: &serde_json::Value) -> Result<MountPlan, Any
     let root = match target {
         Some((name, reference)) => {
             let mounted = repositories.mounted(&name, reference)?;
-            PlanRoot::One(Box::new(mounted.ok_or_else(|| format!("there is no repository {name} on this machine"))?))
+            PlanRoot::One(Box::new(
+                mounted.ok_or_else(|| format!("there is no repository {name} on this machine"))?,
+            ))
         }
         None => PlanRoot::Tree(Box::new(repositories)),
     };
-    let mut plan = MountPlan::new(root);
+    let mut plan = MountPlan::new(root, SystemTime::now);
     plan.deadline = Duration::from_secs(settings.deadline.max(1));
     plan.control = settings.control;
     Ok(plan)
@@ -46,8 +48,13 @@ impl Repositories {
     }
 
     /// `None` if it is neither on this machine nor are there servers.
-    fn mounted(&self, name: &RepositoryName, reference: Reference) -> Result<Option<MountedRepository>, AnyError> {
-        let mut client = ClientFacts { version: env!("CARGO_PKG_VERSION").to_owned(), ..ClientFacts::default() };
+    fn mounted(
+        &self,
+        name: &RepositoryName,
+        reference: Reference,
+    ) -> Result<Option<MountedRepository>, AnyError> {
+        let mut client =
+            ClientFacts { version: env!("CARGO_PKG_VERSION").to_owned(), ..ClientFacts::default() };
         let source: Arc<dyn ObjectSource> = if self.settings.servers.is_empty() {
             let directory = self.settings.local_repositories.join(name.as_str());
             if !directory.is_dir() {
