@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{command, tidy};
 
@@ -19,8 +19,8 @@ enum Outcome {
     Skipped(String),
 }
 
-/// Runs every step in the workspace at `root`.
-pub(crate) fn run(root: &Path) -> Result<()> {
+/// Runs the named steps, or all if none is named, in the workspace at `root`.
+pub(crate) fn run(root: &Path, only: &[&str]) -> Result<()> {
     type Step = fn(&Path) -> Result<Outcome>;
     let steps: [(&str, Step); 6] = [
         ("fmt", fmt),
@@ -30,8 +30,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         ("docs", docs),
         ("tests", tests::run),
     ];
+    if let Some(unknown) = only.iter().find(|name| !steps.iter().any(|(step, _)| step == *name)) {
+        bail!("there is no step '{unknown}'");
+    }
     let mut lines = Vec::new();
-    for (name, step) in steps {
+    for (name, step) in steps.into_iter().filter(|(name, _)| only.is_empty() || only.contains(name)) {
         println!("── {name}");
         let start = Instant::now();
         let outcome = step(root).with_context(|| format!("{name} failed"))?;
@@ -41,7 +44,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
             Outcome::Skipped(reason) => format!("{name:8} partly   {seconds:7.1} s  skipped: {reason}"),
         });
     }
-    println!("── all steps\n{}", lines.join("\n"));
+    println!("── in all\n{}", lines.join("\n"));
     Ok(())
 }
 

@@ -10,14 +10,14 @@ mod command;
 mod tidy;
 
 const USAGE: &str = "\
-cargo xtask check    everything that CI runs: fmt, tidy, clippy, deny, docs, tests
-cargo xtask tidy     the rules of the code base alone (takes a second)";
+cargo xtask check [STEP…]    everything that CI runs: fmt, tidy, clippy, deny, docs, tests
+cargo xtask tidy             the rules of the code base alone (takes a second)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["check"] => check::run(&workspace_root()),
+        ["check", steps @ ..] => check::run(&workspace_root(), steps),
         ["tidy"] => tidy::run(&workspace_root()),
         _ => {
             eprintln!("{USAGE}");
