@@ -7,7 +7,7 @@ use varve_content::{ContentHash, ObjectKind};
 use varve_repository::{CatalogProperties, Entry, FileContent, Node};
 use varve_store::ObjectStore;
 
-use crate::base::{Base, BaseError};
+use crate::base_revision::{Base, BaseError};
 use crate::catalogs::{self, CatalogConfig, CatalogsError, WrittenCatalogs};
 use crate::change::{Change, ChangeSet, DirectoryChange};
 use crate::dirtab::{DIRTAB_NAME, Dirtab, DirtabError};

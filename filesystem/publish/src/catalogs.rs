@@ -13,7 +13,7 @@ use varve_repository::{
 };
 use varve_store::ObjectStore;
 
-use crate::base::{Base, BaseCatalog, BaseError};
+use crate::base_revision::{Base, BaseCatalog, BaseError};
 use crate::merge::{Child, Kept, Tree};
 use crate::pipeline::{ObjectError, ObjectTally, ObjectWriter};
 

@@ -16,7 +16,7 @@ use varve_repository::{
 use varve_store::RepositoryFile;
 
 use crate::apply::{Revision, apply};
-use crate::base::Base;
+use crate::base_revision::Base;
 use crate::change::{ChangeSet, DirectoryChange};
 use crate::error::PublishError;
 use crate::head::{NewHead, commit, publish_time};

@@ -7,7 +7,7 @@ use varve_repository::{
 use varve_store::StoreError;
 
 use crate::apply::ApplyError;
-use crate::base::BaseError;
+use crate::base_revision::BaseError;
 use crate::lock::LockError;
 use crate::pipeline::{ObjectError, PipelineError};
 use crate::settings::SettingsError;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use varve_content::ContentHash;
 use varve_repository::{RepositoryName, TreeCounters};
 
-use crate::base::Base;
+use crate::base_revision::Base;
 use crate::error::PublishError;
 use crate::head::{Expiry, Head};
 use crate::local::LocalRepository;

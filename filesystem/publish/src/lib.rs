@@ -15,7 +15,7 @@
 //! - No clock, environment or terminal: the time is passed in, progress goes to a trait.
 
 mod apply;
-mod base;
+mod base_revision;
 mod catalogs;
 mod change;
 mod check;
@@ -41,7 +41,7 @@ mod tag;
 mod walk;
 
 pub use apply::ApplyError;
-pub use base::BaseError;
+pub use base_revision::BaseError;
 pub use catalogs::CatalogsError;
 pub use check::{CheckOptions, CheckProgress, CheckReport, Finding, FindingKind, NoProgress, check};
 pub use create::{CreateRequest, create};

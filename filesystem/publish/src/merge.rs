@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use varve_repository::{CatalogReference, Entry, EntryName, HardLink, NestedRole, Node, RepositoryPath};
 
-use crate::base::{Base, BaseCatalog, BaseDirectory, BaseError};
+use crate::base_revision::{Base, BaseCatalog, BaseDirectory, BaseError};
 use crate::change::{Change, DirectoryChange, Put};
 use crate::pipeline::Contents;
 

@@ -94,6 +94,11 @@ impl Contents {
     pub(crate) fn get(&self, ticket: Ticket) -> Option<&(Stamp, FileContent)> {
         self.outcomes.get(ticket.0 as usize)?.as_ref()
     }
+
+    /// How many files had vanished before they were read.
+    pub(crate) fn vanished(&self) -> u64 {
+        self.outcomes.iter().filter(|outcome| outcome.is_none()).count() as u64
+    }
 }
 
 /// What the pipeline did.

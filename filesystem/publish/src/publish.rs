@@ -11,7 +11,7 @@ use varve_repository::{
 };
 
 use crate::apply::{Revision, apply};
-use crate::base::Base;
+use crate::base_revision::Base;
 use crate::change::ChangeSet;
 use crate::error::PublishError;
 use crate::head::{Expiry, NewHead, Publisher, publish_time};
@@ -70,6 +70,8 @@ pub struct Statistics {
     pub files_read: u64,
     /// Bytes read from them.
     pub bytes_read: u64,
+    /// Files that vanished between being seen and being read: they are left out.
+    pub files_vanished: u64,
     /// Objects with contents of files.
     pub objects: ObjectTally,
     /// Catalogs written.
@@ -131,6 +133,7 @@ pub fn publish(
     statistics.files = walked.files;
     (statistics.files_read, statistics.bytes_read, statistics.objects) =
         (read.files, read.bytes_read, read.objects);
+    statistics.files_vanished = contents.vanished();
     statistics.contents_time = clock.lap();
 
     progress.phase(Phase::Catalogs);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use varve_repository::{CatalogReference, PREVIOUS_HEAD, PublishedRoot, RepositoryPath, Tag};
 
 use crate::apply::{Revision, repeat};
-use crate::base::Base;
+use crate::base_revision::Base;
 use crate::error::PublishError;
 use crate::head::{Expiry, NewHead, Publisher, publish_time};
 use crate::local::LocalRepository;

@@ -324,4 +324,36 @@ mod tests {
             assert!(resolve(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn the_documentation_has_every_setting() {
+        let page = include_str!("../../../docs/operate/publish.md");
+        let everything = SettingsFile {
+            hash: Some(String::new()),
+            compression: Some(String::new()),
+            effort: Some(String::new()),
+            ttl: NonZeroU32::new(1),
+            auto_tags: Some(true),
+            garbage_collectable: Some(true),
+            xattrs: Some(true),
+            volatile: Some(true),
+            chunks: Some(ChunkFile { minimum: 1, average: 1, maximum: 1 }),
+            nesting: Some(NestingFile {
+                automatic: Some(true),
+                maximum_entries: Some(1),
+                minimum_entries: Some(1),
+            }),
+            storage: Some(StorageFile::Directory { path: Some("/".into()) }),
+        };
+        let table: toml::Table = everything.to_text().parse().expect("it was just written");
+        for (name, value) in table {
+            let names = match value {
+                toml::Value::Table(inner) => inner.keys().map(|key| format!("{name}.{key}")).collect(),
+                _ => vec![name],
+            };
+            for name in names {
+                assert!(page.contains(&format!("`{name}`")), "docs/operate/publish.md lacks {name}");
+            }
+        }
+    }
 }

@@ -12,7 +12,7 @@ use varve_store::MemoryStore;
 use varve_testkit::escape;
 
 use crate::apply::{ApplyError, Revision, apply};
-use crate::base::{Base, BaseDirectory};
+use crate::base_revision::{Base, BaseDirectory};
 use crate::catalogs::WrittenCatalogs;
 use crate::change::ChangeSet;
 use crate::pipeline::{self, PipelineConfig, PipelineTally};

@@ -14,7 +14,7 @@ use varve_repository::{
     Xattrs,
 };
 
-use crate::base::{Base, BaseDirectory, BaseError};
+use crate::base_revision::{Base, BaseDirectory, BaseError};
 use crate::change::{Change, DirectoryChange, Put};
 use crate::pipeline::{Feeder, FileSource, Stamp, Stopped, Ticket};
 use crate::progress::Progress;

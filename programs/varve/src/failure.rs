@@ -7,7 +7,9 @@ use std::io;
 use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
+use varve_publish::{LockError, PublishError};
 use varve_replicate::ServeError;
+use varve_repository::HistoryError;
 use varve_store::StoreError;
 
 use crate::exit_code::ExitCode;
@@ -47,6 +49,15 @@ impl Failure {
         Self::new(code, FileError { action, path, source })
     }
 
+    fn store_code(error: &StoreError) -> ExitCode {
+        match error {
+            error if error.is_integrity() => ExitCode::Integrity,
+            error if error.is_absence() => ExitCode::NotFound,
+            StoreError::TimedOut { .. } | StoreError::Transport { .. } => ExitCode::Transport,
+            _ => ExitCode::Failure,
+        }
+    }
+
     /// Ends the program without a word.
     pub(crate) fn silent(code: ExitCode) -> Self {
         Self { code, error: None, hint: None }
@@ -77,13 +88,33 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Self::new(Self::store_code(&error), error)
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let hint = error.hint();
         let code = match &error {
-            error if error.is_integrity() => ExitCode::Integrity,
-            error if error.is_absence() => ExitCode::NotFound,
-            StoreError::TimedOut { .. } | StoreError::Transport { .. } => ExitCode::Transport,
+            PublishError::Unknown { .. } | PublishError::History(HistoryError::Unknown { .. }) => {
+                ExitCode::NotFound
+            }
+            PublishError::Lock(LockError::Held { .. }) => ExitCode::Busy,
+            PublishError::Settings(_) | PublishError::Exists { .. } | PublishError::History(_) => {
+                ExitCode::Usage
+            }
+            PublishError::Trust(_)
+            | PublishError::Manifest { .. }
+            | PublishError::Compression { .. }
+            | PublishError::Database(_) => ExitCode::Integrity,
+            PublishError::Store(source) => Self::store_code(source),
             _ => ExitCode::Failure,
         };
-        Self::new(code, error)
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

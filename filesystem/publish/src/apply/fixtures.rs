@@ -8,7 +8,7 @@ use varve_repository::{CatalogReference, Entry, FileData, Node, RepositoryPath};
 use varve_store::DirectoryStore;
 use varve_testkit::{Fixture, Scratch, TreeBuilder};
 
-use crate::base::{Base, BaseDirectory};
+use crate::base_revision::{Base, BaseDirectory};
 use crate::settings::{Nesting, Settings};
 use crate::trial::Trial;
 

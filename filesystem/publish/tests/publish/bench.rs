@@ -1,5 +1,5 @@
 //! How fast a tree is published, beside reading, compressing and hashing the same files. Run by hand:
-//! `VARVE_BENCH_TREE=DIR cargo test --release -p varve-publish -- --ignored --nocapture bench`
+//! `VARVE_BENCH_TREE=DIR cargo test --release -p varve-publish --test publish bench -- --nocapture`
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -56,7 +56,6 @@ fn timed(workshop: &Workshop, tree: &Path, seconds: u64) -> (Duration, Published
 }
 
 #[test]
-#[ignore = "a measurement, not a test"]
 fn bench_publish() {
     let Ok(tree) = std::env::var("VARVE_BENCH_TREE") else {
         println!("skipped: VARVE_BENCH_TREE names no tree");

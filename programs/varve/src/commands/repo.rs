@@ -1,7 +1,14 @@
 //! `varve repo`: repositories that lie on this machine. One file per verb in `repo/`.
 
 mod check;
+mod create;
+mod info;
 mod list;
+mod local;
+mod publish;
+mod resign;
+mod rollback;
+mod tag;
 
 use clap::{Args, Subcommand};
 
@@ -17,15 +24,27 @@ pub(crate) struct Repo {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Check(check::Check),
+    Create(create::Create),
+    Publish(publish::Publish),
+    Tag(tag::Tags),
     List(list::List),
+    Info(info::Info),
+    Check(check::Check),
+    Rollback(rollback::Rollback),
+    Resign(resign::Resign),
 }
 
 impl Repo {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self.verb {
-            Verb::Check(verb) => verb.run(invocation),
+            Verb::Create(verb) => verb.run(invocation),
+            Verb::Publish(verb) => verb.run(invocation),
+            Verb::Tag(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),
+            Verb::Info(verb) => verb.run(invocation),
+            Verb::Check(verb) => verb.run(invocation),
+            Verb::Rollback(verb) => verb.run(invocation),
+            Verb::Resign(verb) => verb.run(invocation),
         }
     }
 }
