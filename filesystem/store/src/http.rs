@@ -1,8 +1,7 @@
 //! Objects and files from web servers: mirrors, proxies, fail-over, deadlines. What is fetched is checked against its
 //! hash as it comes; it is not decompressed and not kept, see [`crate::Cache`].
 //!
-//! The caller's thread makes the request and takes the body; two threads of the process drive all connections. Who
-//! wants an object that is on its way already gets the same bytes. Locks are held only to look at the routes, never
+//! The caller's thread makes the request and takes the body. Who wants an object that is on its way already gets the same bytes. Locks are held only to look at the routes, never
 //! over the network.
 //!
 //! | file | owns |
@@ -11,28 +10,27 @@
 //! | routes | which server and proxy are good, for all requests and for one |
 //! | pursuit | the order in which one thing is tried, and what a failure means |
 //! | exchange | one request and its answer |
-//! | clients, runtime | the library's clients, the threads |
+//! | clients, engine | the library's clients, what drives their connections |
 
 mod clients;
 mod config;
 mod counters;
+mod engine;
 mod exchange;
 mod pursuit;
 mod routes;
-mod runtime;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use reqwest::Client;
 use varve_content::ObjectName;
 
 use self::counters::Counts;
+use self::engine::Engine;
 use self::pursuit::{Pursuit, Receiver, Wanted};
 use self::routes::{Route, Routes};
-use self::runtime::NetworkThreads;
 use crate::flight::Flights;
 use crate::{Deadline, Freshness, ObjectSink, ObjectSource, RepositoryFile, StoreError};
 
@@ -48,10 +46,11 @@ const SHARED: usize = 16 << 20;
 pub struct HttpSource {
     config: HttpConfig,
     routes: Routes,
-    clients: Vec<Client>,
     counts: Counts,
     flights: Flights<(ObjectName, u64), Option<Arc<Vec<Bytes>>>>,
-    threads: Arc<NetworkThreads>,
+    engine: Engine,
+    /// All proxies, in the order of the routes.
+    proxies: Vec<Proxy>,
 }
 
 impl HttpSource {
@@ -64,14 +63,14 @@ impl HttpSource {
             return Err(HttpConfigError::NoServer);
         }
         let routes = Routes::new(&config);
-        let clients = clients::build(&config, routes.proxies())?;
+        let proxies: Vec<Proxy> = routes.proxies().cloned().collect();
         Ok(Self {
+            engine: Engine::new(&config, &proxies)?,
             config,
+            proxies,
             routes,
-            clients,
             counts: Counts::default(),
             flights: Flights::new(),
-            threads: NetworkThreads::get()?,
         })
     }
 
@@ -90,6 +89,22 @@ impl HttpSource {
                 .map(|group| group.iter().map(Proxy::to_string).collect())
                 .collect(),
         }
+    }
+
+    fn pursue(
+        &self,
+        wanted: &Wanted<'_>,
+        receiver: &mut dyn Receiver,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let pursued = self.engine.run(&self.config, &self.proxies, async |clients| {
+            Pursuit::new(self, clients, wanted, receiver, deadline).run().await
+        });
+        pursued.unwrap_or_else(|error| {
+            // Out of file descriptors, as a rule.
+            let (name, place) = (wanted.name.to_string(), self.place());
+            Err(StoreError::Transport { name, place, reason: error.to_string() })
+        })
     }
 
     /// A route for messages.
@@ -125,7 +140,7 @@ impl ObjectSource for HttpSource {
         };
         let fetch_here = |sink: &mut dyn ObjectSink| {
             let mut receiver = Sharing { sink, pieces: Some(Vec::new()), size: 0 };
-            self.threads.run(Pursuit::new(self, &wanted, &mut receiver, deadline).run())?;
+            self.pursue(&wanted, &mut receiver, deadline)?;
             Ok(receiver.pieces.map(Arc::new))
         };
         let mut fetched_here = None;
@@ -168,7 +183,7 @@ impl ObjectSource for HttpSource {
             revalidate: freshness == Freshness::Revalidated,
         };
         let mut bytes = Vec::new();
-        self.threads.run(Pursuit::new(self, &wanted, &mut bytes, deadline).run())?;
+        self.pursue(&wanted, &mut bytes, deadline)?;
         Ok(bytes)
     }
 

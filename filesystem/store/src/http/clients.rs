@@ -5,21 +5,22 @@ use reqwest::{Certificate, Client};
 
 use super::config::{HttpConfig, HttpConfigError, Proxy};
 
-/// One client for each proxy, in the order of the routes.
-pub(super) fn build<'a>(
-    config: &HttpConfig,
-    proxies: impl Iterator<Item = &'a Proxy>,
-) -> Result<Vec<Client>, HttpConfigError> {
+/// Whether anything on the way is encrypted.
+pub(super) fn is_encrypted(config: &HttpConfig, proxies: &[Proxy]) -> bool {
+    config.servers.iter().any(|server| server.as_str().starts_with("https:"))
+        || proxies.iter().any(|proxy| matches!(proxy, Proxy::Through(url) if url.starts_with("https:")))
+}
+
+/// One client for each proxy.
+pub(super) fn build(config: &HttpConfig, proxies: &[Proxy]) -> Result<Vec<Client>, HttpConfigError> {
     // Fails if the program has chosen a provider already, which is as good.
     let _chosen = rustls::crypto::ring::default_provider().install_default();
-    let proxies: Vec<&Proxy> = proxies.collect();
-    let encrypted = config.servers.iter().any(|server| server.as_str().starts_with("https:"))
-        || proxies.iter().any(|proxy| matches!(proxy, Proxy::Through(url) if url.starts_with("https:")));
+    let encrypted = is_encrypted(config, proxies);
     let mut roots = Vec::new();
     for pem in &config.root_certificates {
         roots.extend(Certificate::from_pem_bundle(pem).map_err(client_error)?);
     }
-    proxies.into_iter().map(|proxy| build_one(config, proxy, &roots, encrypted)).collect()
+    proxies.iter().map(|proxy| build_one(config, proxy, &roots, encrypted)).collect()
 }
 
 fn build_one(

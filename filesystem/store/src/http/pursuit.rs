@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::Client;
 use tokio::time::{Instant, sleep_until};
 use varve_content::{ContentHash, Hasher};
 
@@ -52,6 +53,8 @@ pub(super) trait Receiver {
 /// The pursuit of one thing.
 pub(super) struct Pursuit<'a> {
     source: &'a HttpSource,
+    /// One per proxy.
+    clients: &'a [Client],
     wanted: &'a Wanted<'a>,
     receiver: &'a mut dyn Receiver,
     end: Instant,
@@ -77,6 +80,7 @@ enum Verdict {
 impl<'a> Pursuit<'a> {
     pub(super) fn new(
         source: &'a HttpSource,
+        clients: &'a [Client],
         wanted: &'a Wanted<'a>,
         receiver: &'a mut dyn Receiver,
         deadline: Deadline,
@@ -85,6 +89,7 @@ impl<'a> Pursuit<'a> {
             absent: vec![false; source.routes.servers().len()],
             end: Instant::from_std(deadline.instant()),
             source,
+            clients,
             wanted,
             receiver,
             failure: None,
@@ -182,7 +187,7 @@ impl<'a> Pursuit<'a> {
         let proxied = *source.routes.proxy(route) != Proxy::Direct;
         let timeout = if proxied { source.config.timeout_proxied } else { source.config.timeout_direct };
         let exchange = Exchange {
-            client: &source.clients[route.proxy],
+            client: &self.clients[route.proxy],
             url: &format!("{}/{}", source.routes.servers()[route.server], self.wanted.path),
             proxied,
             no_cache,

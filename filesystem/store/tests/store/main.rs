@@ -6,3 +6,4 @@ mod cache_sharing;
 mod conformance;
 mod directory;
 mod http;
+mod https;
