@@ -65,8 +65,8 @@ pub(crate) enum Node {
 pub(crate) enum Listing {
     /// The children of a directory of a catalog.
     Entries(Place),
-    /// The repositories of a tree: name and, if it is attached, its inode and root.
-    Repositories(Vec<(RepositoryName, Option<Place>)>),
+    /// The repositories of a tree: name, inode and, if it is attached, its root.
+    Repositories(Vec<(RepositoryName, u64, Option<Place>)>),
 }
 
 impl Place {
@@ -206,18 +206,13 @@ impl Tree {
                 names.extend(self.source.as_ref().map(|source| source.listed()).unwrap_or_default());
                 names.sort();
                 names.dedup();
-                let row = |name: &RepositoryName| {
-                    attached.get(name).and_then(|attached| self.root_place(attached).ok())
-                };
-                Ok(Listing::Repositories(
-                    names
-                        .into_iter()
-                        .map(|name| {
-                            let place = row(&name);
-                            (name, place)
-                        })
-                        .collect(),
-                ))
+                let mut listed = Vec::with_capacity(names.len());
+                for name in names {
+                    let inode = self.inodes.range_of(&name, None, 1)?.first;
+                    let place = attached.get(&name).and_then(|attached| self.root_place(attached).ok());
+                    listed.push((name, inode, place));
+                }
+                Ok(Listing::Repositories(listed))
             }
         }
     }

@@ -66,7 +66,7 @@ pub(crate) fn tree_root_attributes(repositories: usize) -> FileAttr {
     }
 }
 
-pub(crate) fn kind_of(kind: EntryKind) -> FileType {
+fn kind_of(kind: EntryKind) -> FileType {
     match kind {
         EntryKind::Directory => FileType::Directory,
         EntryKind::File => FileType::RegularFile,

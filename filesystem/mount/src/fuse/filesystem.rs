@@ -11,19 +11,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{
-    AccessFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    AccessFlags, Errno, FileAttr, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig,
+    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use varve_store::Deadline;
 
 use super::attach::LARGEST_REQUEST;
-use super::attributes::{attributes_of, entry_attributes, kind_of, tree_root_attributes};
+use super::attributes::{attributes_of, entry_attributes, tree_root_attributes};
 use super::errno::{errno_of, is_fault};
 use crate::attached::Attached;
 use crate::error::chain;
 use crate::failure::{Failure, Patience};
-use crate::inodes::ROOT;
 use crate::tree::{Listing, Node, Place, Tree};
 use crate::variant_link::expand;
 use crate::xattr;
@@ -253,9 +252,8 @@ impl Filesystem for RepositoryFilesystem {
             move |tree, patience| tree.list(inode.0, patience),
             move |mut reply, result| {
                 let filled = result.and_then(|listing| {
-                    walk(&listing, inode.0, offset, |next, name, kind, attributes| {
-                        let inode = attributes.map_or(inode, |attributes| attributes.ino);
-                        reply.add(inode, next, kind, OsStr::from_bytes(name))
+                    walk(&listing, inode.0, offset, |next, name, attributes, _| {
+                        reply.add(attributes.ino, next, attributes.kind, OsStr::from_bytes(name))
                     })
                 });
                 match filled {
@@ -284,10 +282,8 @@ impl Filesystem for RepositoryFilesystem {
                         Listing::Entries(place) => lifetime(place.attached()?),
                         Listing::Repositories(_) => LONG,
                     };
-                    walk(&listing, inode.0, offset, |next, name, kind, attributes| {
-                        // Number 0: the kernel takes the name and asks for the rest when it is needed.
-                        let unknown = FileAttr { ino: INodeNo(0), kind, ..tree_root_attributes(0) };
-                        let attributes = attributes.unwrap_or(unknown);
+                    walk(&listing, inode.0, offset, |next, name, attributes, known| {
+                        let lifetime = if known { lifetime } else { Duration::ZERO };
                         let name = OsStr::from_bytes(name);
                         reply.add(attributes.ino, next, name, &lifetime, &attributes, Generation(0))
                     })
@@ -353,17 +349,18 @@ fn answer_xattr(reply: ReplyXattr, value: &[u8], size: u32) {
     }
 }
 
-/// Passes the entries of a listing from `offset` on: the offset of the next, name, kind and attributes, until `add` says that
-/// it is full. `.` is 1, `..` is 2, children follow in the order of their rows.
+/// Passes the entries of a listing from `offset` on: the offset of the next, name, attributes, and whether these are known or
+/// only stand in for those of a repository that nobody has entered; until `add` says that it is full. `.` is 1, `..` is 2,
+/// children follow in the order of their rows.
 fn walk(
     listing: &Listing,
     directory: u64,
     offset: u64,
-    mut add: impl FnMut(u64, &[u8], FileType, Option<FileAttr>) -> bool,
+    mut add: impl FnMut(u64, &[u8], FileAttr, bool) -> bool,
 ) -> Result<(), Failure> {
-    let own = FileAttr { ino: INodeNo(directory), ..tree_root_attributes(0) };
+    let unknown = |inode| FileAttr { ino: INodeNo(inode), ..tree_root_attributes(0) };
     for (at, name) in [(1, &b"."[..]), (2, b"..")] {
-        if offset < at && add(at, name, FileType::Directory, Some(own)) {
+        if offset < at && add(at, name, unknown(directory), true) {
             return Ok(());
         }
     }
@@ -377,21 +374,21 @@ fn walk(
             for row in start..children.end {
                 let entry = index.entry(row).ok_or(Failure::NoEntry)?;
                 let next = u64::from(row) - first + 3;
-                let attributes = entry_attributes(place, &entry)?;
-                if add(next, entry.name(), kind_of(entry.kind()), Some(attributes)) {
+                if add(next, entry.name(), entry_attributes(place, &entry)?, true) {
                     break;
                 }
             }
         }
         Listing::Repositories(names) => {
-            for (at, (name, place)) in names.iter().enumerate().skip(skipped as usize) {
+            for (at, (name, inode, place)) in names.iter().enumerate().skip(skipped as usize) {
                 let attributes = place.as_ref().map(attributes_of).transpose()?;
-                if add(at as u64 + 3, name.as_str().as_bytes(), FileType::Directory, attributes) {
+                let known = attributes.is_some();
+                let attributes = attributes.unwrap_or_else(|| unknown(*inode));
+                if add(at as u64 + 3, name.as_str().as_bytes(), attributes, known) {
                     break;
                 }
             }
         }
     }
-    debug_assert!(directory >= ROOT);
     Ok(())
 }

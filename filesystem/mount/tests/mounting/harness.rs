@@ -165,6 +165,14 @@ impl RepositorySource for TreeOfSettings {
         settings["cache"] = self.0["cache"].clone();
         mounted(&settings).map(Some)
     }
+
+    fn listed(&self) -> Vec<RepositoryName> {
+        let repositories = self.0["tree"].as_array().into_iter().flatten();
+        repositories
+            .filter(|one| one["listed"] == true)
+            .map(|one| one["name"].as_str().unwrap().parse().unwrap())
+            .collect()
+    }
 }
 
 fn mounted(settings: &Value) -> Result<MountedRepository, AnyError> {

@@ -34,3 +34,17 @@ fn repositories_are_attached_by_name() {
         assert_same(&fixture.expected_text(None).unwrap(), &text, &|_, _| false);
     }
 }
+
+#[test]
+fn repositories_that_nobody_entered_are_listed_and_attached_when_entered() {
+    let fixture = Fixture::rmd160();
+    let mut repository = of_fixture(&fixture);
+    repository["listed"] = json!(true);
+    let Some(mount) = Mount::new(json!({ "tree": [repository] })) else { return };
+    let names: Vec<_> =
+        std::fs::read_dir(&mount.directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, [fixture.name()]);
+    assert_eq!(mount.status().repositories.len(), 0);
+    let text = listing(&mount.path(fixture.name())).unwrap();
+    assert_same(&fixture.expected_text(None).unwrap(), &text, &|_, _| false);
+}
