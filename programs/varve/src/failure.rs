@@ -9,7 +9,7 @@ use std::path::Path;
 use varve_chassis::{AccessLogError, ServerError};
 use varve_publish::{LockError, PublishError};
 use varve_replicate::ServeError;
-use varve_repository::HistoryError;
+use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
 
 use crate::exit_code::ExitCode;
@@ -115,6 +115,18 @@ impl From<PublishError> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        let code = match &error {
+            error if error.is_integrity() => ExitCode::Integrity,
+            error if error.is_absence() => ExitCode::NotFound,
+            error if error.is_timeout() => ExitCode::Transport,
+            _ => ExitCode::Failure,
+        };
+        Self::new(code, error)
     }
 }
 

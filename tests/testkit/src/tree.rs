@@ -98,7 +98,7 @@ impl TreeBuilder {
         self.note(path)
     }
 
-    /// A character device. Without the permission to make one it is left out, see [`Self::refused`].
+    /// A character device. Without the permission to make one it is left out, see [`Self::finish`].
     pub fn character_device(&mut self, path: impl AsRef<[u8]>, major: u32, minor: u32) -> &mut Self {
         self.node(path, FileType::CharacterDevice, major, minor)
     }
@@ -122,7 +122,7 @@ impl TreeBuilder {
         self
     }
 
-    /// Sets owner and group. Without permission they stay, see [`Self::refused`].
+    /// Sets owner and group. Without permission they stay, see [`Self::finish`].
     pub fn owner(&mut self, path: impl AsRef<[u8]>, uid: u32, gid: u32) -> &mut Self {
         let path = self.path(path);
         let result = std::os::unix::fs::lchown(&path, Some(uid), Some(gid));
@@ -137,7 +137,7 @@ impl TreeBuilder {
         self
     }
 
-    /// Sets an extended attribute. Where the file system has none it is left out, see [`Self::refused`].
+    /// Sets an extended attribute. Where the file system has none it is left out, see [`Self::finish`].
     pub fn xattr(&mut self, path: impl AsRef<[u8]>, name: &str, value: impl AsRef<[u8]>) -> &mut Self {
         let path = self.path(path);
         let result = lsetxattr(&path, name, value.as_ref(), XattrFlags::empty());

@@ -2,6 +2,7 @@
 
 mod check;
 mod create;
+mod diff;
 mod info;
 mod list;
 mod local;
@@ -27,6 +28,7 @@ enum Verb {
     Create(create::Create),
     Publish(publish::Publish),
     Tag(tag::Tags),
+    Diff(diff::Diff),
     List(list::List),
     Info(info::Info),
     Check(check::Check),
@@ -40,6 +42,7 @@ impl Repo {
             Verb::Create(verb) => verb.run(invocation),
             Verb::Publish(verb) => verb.run(invocation),
             Verb::Tag(verb) => verb.run(invocation),
+            Verb::Diff(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),
             Verb::Info(verb) => verb.run(invocation),
             Verb::Check(verb) => verb.run(invocation),

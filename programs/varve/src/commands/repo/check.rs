@@ -10,6 +10,7 @@ use varve_publish::{CheckOptions, CheckProgress, CheckReport, check};
 use varve_repository::{PublicKeys, RepositoryName, RepositoryPath, Trust};
 use varve_store::DirectoryStore;
 
+use super::local;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -39,10 +40,13 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let places = invocation.places()?;
-        let directory = self.directory.clone().unwrap_or_else(|| places.repository(&self.name));
+        let repository = local::repository(invocation, &self.name)?;
+        let directory = match &self.directory {
+            Some(directory) => directory.clone(),
+            None => repository.storage(&repository.read_settings().map_err(Failure::usage_error)?),
+        };
         let keys = if self.key.is_empty() {
-            vec![places.keys().join(format!("{}.pub", self.name))]
+            vec![repository.keys.join(format!("{}.pub", self.name))]
         } else {
             self.key.clone()
         };
