@@ -1,7 +1,9 @@
 //! The subcommands, one file each; nouns with verbs have a directory. To add one: its file, its line in [`Command`], its
 //! arm in `run`, and the snapshot of its help (`INSTA_UPDATE=always cargo test -p varve help`).
 
+mod bench;
 mod completions;
+mod demo;
 mod man;
 mod mount;
 mod repo;
@@ -17,6 +19,7 @@ use crate::invocation::Invocation;
 /// What `varve` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::Demo),
     Repo(repo::Repo),
     Serve(serve::Serve),
     Mount(mount::Mount),
@@ -26,6 +29,7 @@ pub(crate) enum Command {
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
     MountWorker(mount::MountWorker),
+    Bench(bench::Bench),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -34,6 +38,8 @@ impl Command {
     /// Does it.
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self {
+            Self::Demo(command) => command.run(invocation),
+            Self::Bench(command) => command.run(invocation),
             Self::Repo(command) => command.run(invocation),
             Self::Serve(command) => command.run(invocation),
             Self::Mount(command) => command.run(invocation),

@@ -15,7 +15,7 @@ pub(crate) struct Variable {
 
 macro_rules! variables {
     ($($constant:ident: $name:literal = $meaning:literal;)*) => {
-        $(const $constant: Variable = Variable { name: $name, meaning: $meaning };)*
+        $(pub(crate) const $constant: Variable = Variable { name: $name, meaning: $meaning };)*
         /// Every variable.
         #[cfg(test)]
         pub(crate) const ALL: &[Variable] = &[$($constant),*];

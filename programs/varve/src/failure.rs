@@ -14,6 +14,7 @@ use varve_store::StoreError;
 
 use crate::exit_code::ExitCode;
 use crate::output::Output;
+use crate::scratch::ScratchError;
 
 /// Why a subcommand did not do what it was asked to.
 #[derive(Debug)]
@@ -149,6 +150,16 @@ impl From<ServeError> for Failure {
 impl From<AccessLogError> for Failure {
     fn from(error: AccessLogError) -> Self {
         Self::new(ExitCode::Failure, error)
+    }
+}
+
+impl From<ScratchError> for Failure {
+    fn from(error: ScratchError) -> Self {
+        let code = match &error {
+            ScratchError::Interrupted => ExitCode::Interrupted,
+            _ => ExitCode::Failure,
+        };
+        Self::new(code, error)
     }
 }
 

@@ -3,11 +3,10 @@
 //! From the outside in: [`cli`] says what may be typed, [`commands`] holds one file per subcommand, [`invocation`] is what
 //! each of them is given, [`failure`] turns what went wrong into a message, a hint and an exit code.
 
-// Commands that are still to come use the rest of the frame; goes away with the last of them.
-#![allow(dead_code)]
-
+mod bench;
 mod cli;
 mod commands;
+mod demo;
 mod environment;
 mod exit_code;
 mod failure;
@@ -16,6 +15,7 @@ mod output;
 mod persona;
 mod places;
 mod progress;
+mod scratch;
 
 use std::ffi::OsString;
 use std::process;

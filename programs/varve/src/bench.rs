@@ -1,0 +1,59 @@
+//! Measurements of this machine, each beside a peer or a limit in the same run. Their figures are in docs/benchmarks.md.
+
+pub(crate) mod limits;
+mod publishing;
+mod readers;
+mod reading;
+pub(crate) mod report;
+mod serving;
+pub(crate) mod trees;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+pub(crate) use self::readers::compile;
+use self::report::Finding;
+use self::trees::Trees;
+use crate::scratch::{Scratch, ScratchError};
+
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Benchmark {
+    /// Publish the Rust toolchain, then again with ten changed files
+    Publish,
+    /// Read through a mount what the kernel and the cache hold
+    Warm,
+    /// Read through a mount with an empty cache, from a server on this machine
+    Cold,
+    /// Walk over a million entries and look at the mount's memory
+    Memory,
+    /// Requests per second of the server, beside nginx (needs wrk and nginx)
+    Serve,
+}
+
+/// How to measure.
+pub(crate) struct Settings {
+    /// Repetitions; the median counts.
+    pub(crate) rounds: usize,
+    /// The tree to publish and read instead of the Rust toolchain.
+    pub(crate) tree: Option<PathBuf>,
+    /// How many entries the memory benchmark walks over.
+    pub(crate) entries: usize,
+}
+
+/// Runs one benchmark in an installation of its own.
+pub(crate) fn run(
+    benchmark: Benchmark,
+    scratch: &mut Scratch,
+    settings: &Settings,
+) -> Result<Vec<Finding>, ScratchError> {
+    let mut trees = Trees::new(settings.tree.clone());
+    match benchmark {
+        Benchmark::Publish => publishing::run(scratch, &mut trees, settings.rounds),
+        Benchmark::Warm => reading::warm(scratch, &mut trees, settings.rounds),
+        Benchmark::Cold => reading::cold(scratch, &mut trees, settings.rounds),
+        Benchmark::Memory => reading::memory(scratch, settings.entries),
+        Benchmark::Serve => serving::run(scratch, settings.rounds),
+    }
+}

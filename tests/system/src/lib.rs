@@ -1,0 +1,8 @@
+//! Equipment for scenarios over the real program: an installation of its own, its server, its mounts.
+//!
+//! The scenarios are in `tests/`. What fails here panics with what the program said, since only tests call it.
+#![allow(clippy::panic, clippy::print_stdout)]
+
+mod installation;
+
+pub use installation::{Installation, Outcome, Server, fuse_is_missing};

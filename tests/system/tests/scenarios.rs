@@ -1,0 +1,12 @@
+//! Scenarios over the real program, one file each in `scenarios/`.
+
+#[path = "scenarios/fixtures.rs"]
+mod fixtures;
+#[path = "scenarios/killed.rs"]
+mod killed;
+#[path = "scenarios/quota.rs"]
+mod quota;
+#[path = "scenarios/republish.rs"]
+mod republish;
+#[path = "scenarios/tampering.rs"]
+mod tampering;

@@ -1,0 +1,64 @@
+//! A tree of the original, read through the mount and published in exact mode, gives the original's objects.
+
+use std::fs;
+
+use varve_system::{Installation, fuse_is_missing};
+use varve_testkit::{Fixture, assert_same, magic_listing};
+
+/// The settings that the fixtures were published with.
+const EXACT: &str = "\
+effort = \"exact\"
+[chunks]
+minimum = 32768
+average = 65536
+maximum = 131072
+";
+
+#[test]
+fn objects_of_the_original_come_out_again() {
+    if fuse_is_missing() {
+        return;
+    }
+    for (fixture, algorithm) in [(Fixture::sha1(), "sha1"), (Fixture::rmd160(), "rmd160")] {
+        let installation = Installation::new();
+        let root = installation.directory("served");
+        fixture.copy_served(&root.join(fixture.name())).expect("because the fixture is complete");
+        let server = installation.serve(Some(&root));
+        let url = server.url(fixture.name());
+        for tag in fixture.tags().expect("because the fixture is complete") {
+            if tag.ends_with("none") {
+                // Published without compression, which is another setting of the original.
+                continue;
+            }
+            let repository = format!("{}@{tag}", fixture.name());
+            let mounted =
+                installation.mount(&repository, &url, &fixture.public_key(), &format!("mnt/{tag}"), &[]);
+            let name = format!("again-{tag}.lab.example");
+            installation.run(&["repo", "create", "--hash", algorithm, &name]);
+            let settings = installation.path("home/config/repositories").join(format!("{name}.toml"));
+            fs::write(settings, format!("hash = \"{algorithm}\"\n{EXACT}"))
+                .expect("because the home is ours");
+            let published = mounted.to_str().expect("because scratch paths are text");
+            installation.run(&["repo", "publish", &name, published]);
+            let ours = installation.serve(None);
+            let again = installation.mount(
+                &name,
+                &ours.url(&name),
+                &installation.public_key(&name),
+                &format!("mnt/again-{tag}"),
+                &[],
+            );
+            let expected = fixture.magic_text(Some(&tag)).expect("because the fixture is complete");
+            let found = magic_listing(&again).expect("because everything can be read");
+            // Names of catalogs, revisions and keys are another repository's.
+            assert_same(&objects(&expected), &objects(&found), &|_, _| false);
+            installation.unmount(&again);
+            installation.unmount(&mounted);
+        }
+    }
+}
+
+/// The lines of paths, without those of the repository.
+fn objects(magic: &str) -> String {
+    magic.lines().filter(|line| !line.starts_with("#root\t")).map(|line| format!("{line}\n")).collect()
+}
