@@ -63,7 +63,7 @@ pub(super) fn data(scratch: &Scratch) -> Result<PathBuf, ScratchError> {
     for index in 0..SMALL_FILES {
         let directory = tree.join(format!("small/{:03}", index / 200));
         std::fs::create_dir_all(&directory)
-            .and_then(|()| write(&directory.join(format!("file{:05}", index)), 4096, &mut noise))
+            .and_then(|()| write(&directory.join(format!("file{index:05}")), 4096, &mut noise))
             .map_err(io_error("write a small file"))?;
     }
     Ok(tree)

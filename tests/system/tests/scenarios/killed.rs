@@ -1,10 +1,11 @@
 //! kill -9 at random instants: nothing acknowledged is lost, no mount is stuck.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use varve_system::{Installation, fuse_is_missing};
 use varve_testkit::{ProcessGuard, Random, TreeBuilder, TreeSize, assert_same, listing, wait_until};
 
@@ -59,7 +60,7 @@ fn a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds() {
         let key = installation.public_key(NAME);
         let mounted = installation.mount(NAME, &server.url(NAME), &key, "mnt", &[]);
         let [expected, found] = [&tree, &mounted].map(|root| listing(root).expect("because all can be read"));
-        assert_same(&expected, &found, &link_counts);
+        assert_same(&expected, &found, &of_a_mount);
         installation.unmount(&mounted);
     }
 }
@@ -87,16 +88,16 @@ fn a_killed_worker_is_replaced_and_no_reader_notices() {
         let cache = installation.path(&format!("cache{round}"));
         let options = ["--cache", cache.to_str().expect("because scratch paths are text")];
         let mounted = installation.mount(NAME, &server.url(NAME), &key, "mnt", &options);
-        let worker = pid(&installation, &mounted, "/worker/pid");
+        let worker = worker(&installation, &mounted);
         let reading = std::thread::spawn({
             let mounted = mounted.clone();
             move || listing(&mounted)
         });
         std::thread::sleep(Duration::from_millis(random.below(150)));
-        rustix::process::kill_process(worker, Signal::KILL).expect("because the worker runs");
+        kill_process(worker, Signal::KILL).expect("because the worker runs");
         let found =
             reading.join().expect("because the reader does not panic").expect("because all can be read");
-        assert_same(&expected, &found, &link_counts);
+        assert_same(&expected, &found, &of_a_mount);
         installation.unmount(&mounted);
         assert!(varve_testkit::mounts_below(&mounted).is_empty(), "round {round}");
         fs::remove_dir_all(cache).expect("because the cache is ours");
@@ -115,14 +116,15 @@ fn when_all_are_killed_the_next_mount_takes_the_place() {
     let server = installation.serve(None);
     let key = installation.public_key(NAME);
     let mounted = installation.mount(NAME, &server.url(NAME), &key, "mnt", &[]);
-    for pointer in ["/supervisor/pid", "/worker/pid"] {
-        let process = pid(&installation, &mounted, pointer);
-        rustix::process::kill_process(process, Signal::STOP).expect("because it runs");
-        rustix::process::kill_process(process, Signal::KILL).expect("because it runs");
-        if pointer == "/supervisor/pid" {
-            // The worker notices sooner or later; here it is killed before or behind that.
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    let worker = worker(&installation, &mounted);
+    let supervisor = parent(worker);
+    // Stopped first, so that neither can replace the other.
+    for (signal, process) in [worker, supervisor]
+        .iter()
+        .flat_map(|&p| [(Signal::STOP, p)])
+        .chain([worker, supervisor].iter().map(|&p| (Signal::KILL, p)))
+    {
+        kill_process(process, signal).expect("because it runs");
     }
     wait_until("the next mount", Duration::from_secs(30), || {
         installation.try_mount(NAME, &server.url(NAME), &key, &mounted, &[]).code == Some(0)
@@ -132,17 +134,29 @@ fn when_all_are_killed_the_next_mount_takes_the_place() {
     assert!(varve_testkit::mounts_below(&mounted).is_empty());
 }
 
-/// The number of one of the processes of a mount.
-fn pid(installation: &Installation, mounted: &std::path::Path, pointer: &str) -> rustix::process::Pid {
-    let mounted = mounted.to_str().expect("because scratch paths are text");
-    let status = installation.run(&["status", "--json", mounted]);
+/// The process that answers a mount's requests.
+fn worker(installation: &Installation, mounted: &Path) -> Pid {
+    let status = installation.run(&["status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status).expect("because --json prints JSON");
-    let number =
-        status.pointer(pointer).and_then(serde_json::Value::as_i64).expect("because it has a number");
-    i32::try_from(number).ok().and_then(rustix::process::Pid::from_raw).expect("because it is a process")
+    let mounts = status.as_array().expect("because the listing is an array");
+    let here = |mount: &&serde_json::Value| mount["directory"].as_str().map(Path::new) == Some(mounted);
+    let number = mounts.iter().find(here).and_then(|mount| mount["worker"].as_i64());
+    process(number.and_then(|number| i32::try_from(number).ok()).expect("because the mount has a worker"))
 }
 
-/// Names of one file in several directories are files of their own in a repository.
-fn link_counts(_path: &str, field: usize) -> bool {
-    field == 7
+/// The parent of a process.
+fn parent(of: Pid) -> Pid {
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", of.as_raw_nonzero())).expect("because it runs");
+    let number = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok());
+    process(number.expect("because every process has a parent"))
+}
+
+fn process(number: i32) -> Pid {
+    Pid::from_raw(number).expect("because numbers of processes are positive")
+}
+
+/// Names of one file in several directories are files of their own in a repository; the last field is the mount's alone.
+fn of_a_mount(_path: &str, field: usize) -> bool {
+    field == 7 || field == 11
 }
