@@ -69,8 +69,8 @@ pub struct MountedRepository {
     pub repository: Arc<Repository>,
     /// Which revision. [`Reference::Latest`] follows new ones.
     pub reference: Reference,
-    /// The variables of symbolic links.
-    pub variables: Variables,
+    /// The variables of symbolic links; `None` shows the links as they were published.
+    pub variables: Option<Variables>,
     /// What extended attributes tell of this client.
     pub client: ClientFacts,
     /// Ask for a new revision at least this often, even if the manifest's time to live is longer.

@@ -8,8 +8,12 @@ pub type Variables = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The target with its variables put in. One that has no value stands for its default, or for nothing. Text that only looks
 /// like the beginning of a variable, without `)`, stays as it is.
-pub(crate) fn expand<'a>(target: &'a [u8], variables: &Variables) -> Cow<'a, [u8]> {
-    let Some(first) = find(target, b"$(") else { return Cow::Borrowed(target) };
+///
+/// Without a set of variables, even an empty one, the target is as it was published.
+pub(crate) fn expand<'a>(target: &'a [u8], variables: Option<&Variables>) -> Cow<'a, [u8]> {
+    let (Some(first), Some(variables)) = (find(target, b"$("), variables) else {
+        return Cow::Borrowed(target);
+    };
     let mut expanded = target[..first].to_vec();
     let mut rest = &target[first..];
     while let Some(start) = find(rest, b"$(") {
@@ -48,7 +52,8 @@ mod tests {
             ("$(open", "$(open"),
             ("$(ARCH)$(open", "x86_64$(open"),
         ] {
-            assert_eq!(expand(target.as_bytes(), &variables), expanded.as_bytes(), "{target}");
+            assert_eq!(expand(target.as_bytes(), Some(&variables)), expanded.as_bytes(), "{target}");
+            assert_eq!(expand(target.as_bytes(), None), target.as_bytes());
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The newest revision of a local repository: read and verified before an operation, replaced at its end.
 //!
 //! ```text
-//! objects and catalogs ─▶ certificate, history, description ─▶ .cvmfsreflog ─▶ sync ─▶ state ─▶ .cvmfspublished
+//! objects and catalogs ─▶ certificate, history, description ─▶ .cvmfspublished.next ─▶ .cvmfsreflog ─▶ sync ─▶ state
+//!   ─▶ .cvmfspublished
 //! ```
 //!
 //! Up to the last step, one rename, the revision before is the valid one. After a crash between the reflog and the manifest
-//! the reflog holds more than the manifest knows: it is taken as it is, since it only ever grows between manifests.
+//! the reflog holds more than the manifest knows: it is taken as it is, since it only ever grows between manifests; the
+//! next manifest, which names it, tells the check that nothing is damaged.
 
 use std::time::{Duration, SystemTime};
 
@@ -174,7 +176,6 @@ pub(crate) fn commit(
         reflog.insert(LoggedObject { name: ObjectName::new(hash, kind), logged: new.root.published });
     }
     let reflog = reflog.to_bytes()?;
-    store.put_file(RepositoryFile::Reflog, &reflog)?;
     let manifest = keys.sign_manifest(
         ManifestFields {
             root_catalog: new.root.root_catalog,
@@ -192,6 +193,8 @@ pub(crate) fn commit(
         },
         algorithm,
     )?;
+    store.put_file(RepositoryFile::NextManifest, &manifest.to_bytes())?;
+    store.put_file(RepositoryFile::Reflog, &reflog)?;
     store.sync()?;
     before_switch()?;
     store.put_file(RepositoryFile::Manifest, &manifest.to_bytes())?;

@@ -66,6 +66,14 @@ pub enum WalkError {
         #[source]
         source: std::io::Error,
     },
+    /// A symbolic link that no client could follow, such as one of a mount whose variable has no value.
+    #[error("the symbolic link {path} has a target of {length} bytes, it must have 1 to 4095")]
+    LinkTarget {
+        /// The link, as a path in the repository.
+        path: RepositoryPath,
+        /// The length of its target in bytes.
+        length: usize,
+    },
     /// The base revision can't be read.
     #[error(transparent)]
     Base(#[from] BaseError),
@@ -212,6 +220,9 @@ impl Walk<'_, '_> {
         }))
     }
 
+    /// Linux allows no longer targets.
+    const LONGEST_TARGET: usize = 4095;
+
     /// The new entry of anything but a directory, if it is not as before.
     fn leaf(
         &mut self,
@@ -227,6 +238,9 @@ impl Walk<'_, '_> {
         let node = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => {
                 let target = source.read_link(&item.name).map_err(|errno| io_error("read", full(), errno))?;
+                if !(1..=Self::LONGEST_TARGET).contains(&target.len()) {
+                    return Err(WalkError::LinkTarget { path: full(), length: target.len() });
+                }
                 Node::Symlink { target }
             }
             FileType::Fifo => Node::Fifo,

@@ -143,6 +143,8 @@ impl ObjectSink for Vec<u8> {
 pub enum RepositoryFile {
     /// `.cvmfspublished`, the signed manifest.
     Manifest,
+    /// `.cvmfspublished.next`, which a publish was about to switch to: tells an interrupted publish from damage.
+    NextManifest,
     /// `.cvmfswhitelist`.
     Whitelist,
     /// `.cvmfswhitelist.pkcs7`.
@@ -157,8 +159,9 @@ pub enum RepositoryFile {
 
 impl RepositoryFile {
     /// Every file.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Manifest,
+        Self::NextManifest,
         Self::Whitelist,
         Self::WhitelistPkcs7,
         Self::Reflog,
@@ -170,6 +173,7 @@ impl RepositoryFile {
     pub fn name(self) -> &'static str {
         match self {
             Self::Manifest => ".cvmfspublished",
+            Self::NextManifest => ".cvmfspublished.next",
             Self::Whitelist => ".cvmfswhitelist",
             Self::WhitelistPkcs7 => ".cvmfswhitelist.pkcs7",
             Self::Reflog => ".cvmfsreflog",
@@ -182,9 +186,12 @@ impl RepositoryFile {
     pub fn limit(self) -> u64 {
         match self {
             Self::Reflog => 1 << 30,
-            Self::Manifest | Self::Whitelist | Self::WhitelistPkcs7 | Self::MasterReplica | Self::Status => {
-                1 << 20
-            }
+            Self::Manifest
+            | Self::NextManifest
+            | Self::Whitelist
+            | Self::WhitelistPkcs7
+            | Self::MasterReplica
+            | Self::Status => 1 << 20,
         }
     }
 }

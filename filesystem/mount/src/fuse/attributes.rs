@@ -21,7 +21,9 @@ pub(crate) fn entry_attributes(place: &Place, entry: &EntryView<'_>) -> Result<F
     let loaded = place.loaded().ok_or(Failure::NoEntry)?;
     let size = match entry.kind() {
         // Readers take the size for the length of the target, so it has to be that of the target they will read.
-        EntryKind::Symlink => expand(entry.link_target(), &loaded.attached.mounted.variables).len() as u64,
+        EntryKind::Symlink => {
+            expand(entry.link_target(), loaded.attached.mounted.variables.as_ref()).len() as u64
+        }
         _ => entry.size(),
     };
     let time = time_of(entry.mtime());

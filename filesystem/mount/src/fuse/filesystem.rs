@@ -196,7 +196,7 @@ impl Filesystem for RepositoryFilesystem {
             reply,
             move |tree, patience| {
                 let place = tree.place(inode.0, patience)?;
-                let variables = &place.attached()?.mounted.variables;
+                let variables = place.attached()?.mounted.variables.as_ref();
                 Ok(expand(place.entry()?.link_target(), variables).into_owned())
             },
             move |reply, result| match result {

@@ -195,12 +195,14 @@ fn mounted(settings: &Value) -> Result<MountedRepository, AnyError> {
     Ok(MountedRepository {
         repository: Arc::new(Repository::new(name, source, cache, trust)),
         reference: if reference.is_empty() { Reference::Latest } else { reference.parse()? },
-        variables: settings["variables"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.clone().into_bytes(), value.as_str().unwrap_or_default().into()))
-            .collect(),
+        variables: Some(
+            settings["variables"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.clone().into_bytes(), value.as_str().unwrap_or_default().into()))
+                .collect(),
+        ),
         client: ClientFacts {
             hosts: vec!["http://localhost/cvmfs/x".into()],
             public_keys: vec![key],

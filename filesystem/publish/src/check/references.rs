@@ -3,6 +3,7 @@
 use varve_content::{ContentHash, ObjectKind, ObjectName};
 use varve_repository::{
     CatalogReference, History, ManifestFields, MetaInfo, Reflog, RepositoryName, RepositoryPath,
+    SignedManifest,
 };
 use varve_store::{ObjectStore, RepositoryFile};
 
@@ -151,6 +152,13 @@ fn read_tags(
     }
 }
 
+/// Whether the log is the one that a publish had written before it was killed, just before it switched the manifest.
+fn is_of_an_interrupted_publish(store: &dyn ObjectStore, reflog: &[u8]) -> bool {
+    let Ok(Some(next)) = signatures::file(store, RepositoryFile::NextManifest) else { return false };
+    let named = SignedManifest::parse(&next).ok().and_then(|next| next.claims().reflog);
+    named.is_some_and(|hash| Reflog::hash(reflog, hash.algorithm()) == hash)
+}
+
 fn read_reflog(
     store: &dyn ObjectStore,
     name: &RepositoryName,
@@ -175,6 +183,7 @@ fn read_reflog(
     };
     if let Some(hash) = manifest.reflog
         && Reflog::hash(&bytes, hash.algorithm()) != hash
+        && !is_of_an_interrupted_publish(store, &bytes)
     {
         find("is not the one that the manifest names".to_owned());
     }

@@ -56,6 +56,9 @@ pub(crate) struct Mount {
     /// A variable for symbolic links with $(NAME) in them; may be repeated
     #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = variable)]
     variables: Vec<(String, String)>,
+    /// Show symbolic links as they were published, for publishing them again
+    #[arg(long, conflicts_with = "variables")]
+    raw_links: bool,
     /// Seconds after which a request without an answer is an error
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     deadline: u64,
@@ -102,6 +105,7 @@ impl Mount {
                 proxy: self.proxy,
                 keys: absolute(self.keys)?,
                 variables: self.variables,
+                raw_links: self.raw_links,
                 refresh: self.refresh,
                 cache: absolute(vec![cache])?.remove(0),
                 cache_quota: self.cache_quota.map(ByteSize::get),

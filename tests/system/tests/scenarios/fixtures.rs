@@ -15,8 +15,11 @@ fn every_tag_looks_as_the_original_showed_it() {
         let server = installation.serve(Some(&root));
         let tags = fixture.tags().expect("because the fixture is complete");
         for tag in std::iter::once(None).chain(tags.iter().map(|tag| Some(tag.as_str()))) {
-            let repository =
-                tag.map_or_else(|| fixture.name().to_owned(), |tag| format!("{}@{tag}", fixture.name()));
+            let magic = fixture.magic_text(tag).expect("because the fixture is complete");
+            // The original was mounted by root hashes; without a tag, that is the one of the newest revision.
+            let root = magic.lines().find_map(|line| line.strip_prefix("#root\troot_hash\t"));
+            let reference = tag.or(root).expect("because the root has a hash");
+            let repository = format!("{}@{reference}", fixture.name());
             let url = server.url(fixture.name());
             let at = format!("mnt/{}", tag.unwrap_or("latest"));
             let mounted = installation.mount(&repository, &url, &fixture.public_key(), &at, &[]);
@@ -24,7 +27,6 @@ fn every_tag_looks_as_the_original_showed_it() {
             assert_same(&expected, &listing(&mounted).expect("because everything can be read"), &|_, _| {
                 false
             });
-            let magic = fixture.magic_text(tag).expect("because the fixture is complete");
             let found = magic_listing(&mounted).expect("because everything can be read");
             // The client's own version is its own.
             assert_same(&magic, &found, &|path, _| path == "#root version");

@@ -26,8 +26,8 @@ fn every_flipped_bit_is_found_and_refused() {
     let mut unread = vec![];
     for file in files(&installation.repository(NAME)) {
         let good = fs::read(&file).expect("because the repository is ours");
-        if good.is_empty() {
-            // The mark of a stratum 0 has no content that could be damaged.
+        if [".cvmfs_master_replica", ".cvmfspublished.next"].iter().any(|name| file.ends_with(name)) {
+            // The mark of a stratum 0 means something by being there; the next manifest is read after a crash only.
             continue;
         }
         let mut bad = good.clone();
@@ -50,7 +50,7 @@ fn every_flipped_bit_is_found_and_refused() {
                         assert_eq!(found.lines().count(), expected.lines().count());
                         unread.push(file.clone());
                     }
-                    Err(error) => assert!(error.to_string().contains("os error 5"), "{error}"),
+                    Err(error) => assert!(format!("{error:#}").contains("os error 5"), "{error:#}"),
                 }
                 installation.unmount(&at);
             } else {

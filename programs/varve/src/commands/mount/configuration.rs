@@ -31,6 +31,8 @@ pub(crate) struct RepositorySettings {
     pub(crate) keys: Vec<PathBuf>,
     /// Variables of symbolic links.
     pub(crate) variables: Vec<(String, String)>,
+    /// Show links as they were published.
+    pub(crate) raw_links: bool,
     /// Seconds.
     pub(crate) refresh: Option<u64>,
     /// Where fetched objects are kept.

@@ -77,7 +77,7 @@ impl Repositories {
         Ok(Some(MountedRepository {
             repository: Arc::new(repository),
             reference,
-            variables: self.variables(name),
+            variables: (!self.settings.raw_links).then(|| self.variables(name)),
             client,
             refresh_at_least_every: self.settings.refresh.map(Duration::from_secs),
         }))
