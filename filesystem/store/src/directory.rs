@@ -201,10 +201,15 @@ impl ObjectSource for DirectoryStore {
 
 impl ObjectStore for DirectoryStore {
     fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError> {
-        if self.stored_size(name)? == Some(stored.len() as u64) {
-            return Ok(());
+        self.put_absent(name, stored).map(drop)
+    }
+
+    fn put_absent(&self, name: &ObjectName, stored: &[u8]) -> Result<bool, StoreError> {
+        let absent = self.stored_size(name)? != Some(stored.len() as u64);
+        if absent {
+            self.replace(&self.object_path(name), stored, false)?;
         }
-        self.replace(&self.object_path(name), stored, false)
+        Ok(absent)
     }
 
     fn contains(&self, name: &ObjectName) -> Result<bool, StoreError> {

@@ -71,6 +71,19 @@ pub trait ObjectStore: ObjectSource {
     /// [`StoreError::Io`] or [`StoreError::Transport`]; then the object is wholly absent.
     fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError>;
 
+    /// As [`Self::put`], and tells whether the object was not there before.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    fn put_absent(&self, name: &ObjectName, stored: &[u8]) -> Result<bool, StoreError> {
+        // By its size: a loss of power may have left an empty file under the name.
+        let absent = self.stored_size(name)? != Some(stored.len() as u64);
+        if absent {
+            self.put(name, stored)?;
+        }
+        Ok(absent)
+    }
+
     /// Whether the object is there.
     ///
     /// # Errors

@@ -62,13 +62,11 @@ impl<'a> ObjectWriter<'a> {
         self.compressor.compress(plain, &mut self.stored)?;
         let hash = self.algorithm.hash(&self.stored);
         let name = ObjectName::new(hash, kind);
-        // By its size: a loss of power may have left an empty file under the name.
-        if self.store.stored_size(&name)? == Some(self.stored.len() as u64) {
-            self.tally.reused += 1;
-        } else {
-            self.store.put(&name, &self.stored)?;
+        if self.store.put_absent(&name, &self.stored)? {
             self.tally.new += 1;
             self.tally.new_bytes += self.stored.len() as u64;
+        } else {
+            self.tally.reused += 1;
         }
         Ok(hash)
     }
