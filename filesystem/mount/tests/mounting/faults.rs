@@ -122,7 +122,7 @@ fn a_stalled_server_costs_the_deadline_and_holds_up_nobody_else() {
     let fixture = Fixture::sha1();
     let server = serve(&fixture);
     let mut settings = over_http(&fixture, &server);
-    settings["deadline"] = json!(1500);
+    settings["deadline"] = json!(10_000);
     let Some(mount) = Mount::new(settings) else { return };
     let cached = std::fs::read(mount.path("/README.txt")).unwrap();
     server.add(Rule::new("data/", Fault::StallBeforeHeaders));

@@ -50,7 +50,12 @@ fn vouched_files(directory: &Path) -> Vec<PathBuf> {
             files.extend(vouched_files(&path));
         } else if !matches!(
             entry.file_name().to_str(),
-            Some(".cvmfs_master_replica" | ".cvmfs_status.json" | ".cvmfs_last_snapshot")
+            Some(
+                ".cvmfs_master_replica"
+                    | ".cvmfs_status.json"
+                    | ".cvmfs_last_snapshot"
+                    | ".cvmfspublished.next"
+            )
         ) {
             files.push(path);
         }
