@@ -2,7 +2,7 @@
 //!
 //! Over plain HTTP a connection carries one request at a time, so each caller borrows a [`Lane`]: a set of connections
 //! and the event loop that drives them, on the caller's own thread. That spares two changes of thread per request,
-//! which for small objects cost more than everything else (docs/decisions/0002-lanes.md). Over TLS all callers share
+//! which for small objects cost more than everything else (docs/decisions/0003-lanes.md). Over TLS all callers share
 //! connections, where HTTP/2 is offered also for requests at the same time; two threads of the process drive those.
 
 use std::sync::{Arc, Weak};
