@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -124,7 +124,9 @@ impl Scene {
 
     /// As a process that has just started sees it.
     fn open(&self) -> Repository {
-        let cache = Cache::open(&CacheConfig::new(self.cache.path(), now)).expect("a cache");
+        // The cache compares its clock with times of files: by the fixture's clock, months ahead, what is just being written
+        // is a leftover to sweep.
+        let cache = Cache::open(&CacheConfig::new(self.cache.path(), SystemTime::now)).expect("a cache");
         let servers: Arc<dyn ObjectSource> = Arc::<Servers>::clone(&self.servers);
         Repository::new(self.fixture.name.clone(), servers, Arc::new(cache), self.fixture.trust())
     }

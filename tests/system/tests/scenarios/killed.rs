@@ -23,7 +23,8 @@ fn a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds() {
     installation.run(&["repo", "create", NAME]);
     let begun = Instant::now();
     installation.run(&["repo", "publish", NAME, path]);
-    let usual = begun.elapsed();
+    // How long a publish takes at most: each that ends before it is killed is the new measure, however busy the machine.
+    let mut usual = begun.elapsed();
     let mut random = Random::new(3);
     let mut acknowledged = revision(&installation);
     let mut killed = 0;
@@ -37,9 +38,13 @@ fn a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds() {
         let mut command = installation.command(&["repo", "publish", NAME, path]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut publish = ProcessGuard::start(&mut command).expect("because the program exists");
+        let begun = Instant::now();
         let wait = usual.mul_f64(random.below(1000) as f64 / 1000.0);
         match publish.wait(wait).expect("because it is our child") {
-            Some(status) => assert!(status.success()),
+            Some(status) => {
+                assert!(status.success());
+                usual = usual.min(begun.elapsed());
+            }
             None => {
                 publish.kill().expect("because it is our child");
                 killed += 1;
