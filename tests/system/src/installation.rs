@@ -1,18 +1,21 @@
 //! A temporary home of the program, and calls of the program in it.
 
-use std::ffi::OsStr;
+use std::cell::Cell;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use varve_testkit::{ProcessGuard, Scratch, wait_until};
+use varve_testkit::{ProcessGuard, Scratch, wait_for};
 
 /// A temporary home of the program. On drop its mounts and servers are gone, and its files too.
 pub struct Installation {
     scratch: Scratch,
     program: PathBuf,
+    /// How many servers have been started, for a log of its own for each.
+    servers: Cell<u32>,
 }
 
 /// What a call of the program ended with.
@@ -33,6 +36,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// The port it listens on, of the loopback interface.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address of a repository.
     pub fn url(&self, repository: &str) -> String {
         format!("http://127.0.0.1:{}/cvmfs/{repository}", self.port)
@@ -52,7 +60,7 @@ impl Installation {
     pub fn new() -> Self {
         let program = program();
         assert!(program.exists(), "{} is missing: run 'cargo build -p varve' first", program.display());
-        Self { scratch: Scratch::new(), program }
+        Self { scratch: Scratch::new(), program, servers: Cell::new(0) }
     }
 
     /// A path below the temporary directory.
@@ -87,15 +95,19 @@ impl Installation {
     /// # Panics
     /// If it can't be started.
     pub fn call<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Outcome {
+        self.end(self.command(arguments))
+    }
+
+    /// Runs a command to its end, whatever that is.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub fn end(&self, mut command: Command) -> Outcome {
         // Files instead of pipes: a mount that the call leaves behind would keep a pipe open.
         let (out, err) = (self.path("call.out"), self.path("call.err"));
         let create = |path: &Path| File::create(path).expect("because the scratch directory is writable");
-        let status = self
-            .command(arguments)
-            .stdout(create(&out))
-            .stderr(create(&err))
-            .status()
-            .expect("because the program exists");
+        let status =
+            command.stdout(create(&out)).stderr(create(&err)).status().expect("because the program exists");
         let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
         Outcome { code: status.code(), stdout: read(&out), stderr: read(&err) }
     }
@@ -110,24 +122,48 @@ impl Installation {
         outcome.stdout
     }
 
+    /// A POSIX shell in the directory `work`, for which the program is the command `varve`; it stops at the first failure.
+    ///
+    /// # Panics
+    /// If the directory can't be made.
+    pub fn shell(&self, script: &str) -> Command {
+        let programs = self.program.parent().unwrap_or(Path::new("/"));
+        let mut path = OsString::from(programs);
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new("sh");
+        command.args(["-euc", script]).current_dir(self.directory("work")).env("PATH", path);
+        command.env("VARVE_HOME", self.path("home")).stdin(Stdio::null());
+        command
+    }
+
     /// Serves the repositories of this installation, or those that lie in `root`.
     ///
     /// # Panics
     /// If the server does not answer.
     pub fn serve(&self, root: Option<&Path>) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("because the loopback interface has free ports")
-            .port();
-        let mut arguments = vec!["serve".into(), "--listen".into(), format!("127.0.0.1:{port}").into()];
+        let mut arguments: Vec<OsString> = ["serve", "--listen", "127.0.0.1:0"].map(OsString::from).into();
         if let Some(root) = root {
             arguments.extend(["--root".into(), root.as_os_str().to_owned()]);
         }
-        let log = File::create(self.path("serve.log")).expect("because the scratch directory is writable");
-        let mut command = self.command(&arguments);
-        command.stdout(Stdio::null()).stderr(log);
+        self.start_server(self.command(&arguments))
+    }
+
+    /// Starts a command that serves on a free port of the loopback interface, and waits until it says on which.
+    ///
+    /// # Panics
+    /// If it doesn't.
+    pub fn start_server(&self, mut command: Command) -> Server {
+        self.servers.set(self.servers.get() + 1);
+        let log = self.path(&format!("serve-{}.log", self.servers.get()));
+        let file = File::create(&log).expect("because the scratch directory is writable");
+        command.stdout(Stdio::null()).stderr(file);
         let process = ProcessGuard::start(&mut command).expect("because the program exists");
-        wait_until("the server", Duration::from_secs(30), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let port = wait_for("the server", Duration::from_secs(60), || {
+            let said = fs::read_to_string(&log).ok()?;
+            let (_, rest) = said.split_once("http://127.0.0.1:")?;
+            rest.split_once('/')?.0.parse().ok()
+        });
         Server { process, port }
     }
 
@@ -185,7 +221,7 @@ pub fn fuse_is_missing() -> bool {
 
 /// The program, built beside the test that runs.
 fn program() -> PathBuf {
-    let test = std::env::current_exe().expect("because a running test has a path");
+    let test = env::current_exe().expect("because a running test has a path");
     let build = test.parent().and_then(Path::parent).expect("because tests lie in target/PROFILE/deps");
     build.join("varve")
 }

@@ -1,5 +1,7 @@
 //! Scenarios over the real program, one file each in `scenarios/`.
 
+#[path = "scenarios/documentation.rs"]
+mod documentation;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
 #[path = "scenarios/killed.rs"]

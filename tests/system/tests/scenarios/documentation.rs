@@ -1,0 +1,164 @@
+//! What README.md and docs/operate tell people to type: every `sh` block, run as it stands there.
+//!
+//! The blocks of a page are run one after another in one directory, in which there is a directory `tree`. Only what must
+//! differ is replaced: ports, names of machines, and `cargo`, whose commands are but looked for. A server goes on in the
+//! background until the page or another server ends it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use varve_system::{Installation, Server, fuse_is_missing};
+use varve_testkit::TreeBuilder;
+
+/// What a fence may be marked with: `sh` is run; the others are shown, and no commands.
+const MARKS: [&str; 5] = ["sh", "text", "ini", "toml", "json"];
+
+/// Where documented servers listen.
+const LISTEN: &str = "0.0.0.0:8000";
+
+/// What documented clients call them.
+const PUBLISHER: &str = "publisher:8000";
+
+#[test]
+fn what_the_documentation_says_can_be_typed() {
+    let mut commands = 0;
+    for page in pages() {
+        let name = page.display();
+        let text = fs::read_to_string(&page).expect("because the page is in the tree");
+        let mut typist = Typist::new();
+        for block in shell_blocks(&text).unwrap_or_else(|fault| panic!("{name}: {fault}")) {
+            println!("{name}:\n{block}");
+            commands += block.lines().count();
+            typist.enter(block);
+        }
+    }
+    assert!(commands > 10, "only {commands} lines were found");
+}
+
+/// README.md and the pages for operators.
+fn pages() -> Vec<PathBuf> {
+    let operate = root().join("docs/operate");
+    let entries = fs::read_dir(operate).expect("because the directory is in the tree");
+    let mut pages: Vec<_> = entries.map(|entry| entry.expect("because it can be read").path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages.sort();
+    pages.insert(0, root().join("README.md"));
+    pages
+}
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The contents of the fences marked `sh`; an error for one without a known mark.
+fn shell_blocks(page: &str) -> Result<Vec<&str>, String> {
+    let mut blocks = Vec::new();
+    let mut parts = page.split("\n```");
+    parts.next();
+    while let Some(part) = parts.next() {
+        let (mark, content) = part.split_once('\n').unwrap_or((part, ""));
+        if !MARKS.contains(&mark) {
+            return Err(format!("a block is marked '{mark}', and not with one of {MARKS:?}:\n{content}"));
+        }
+        if mark == "sh" {
+            blocks.push(content);
+        }
+        parts.next().ok_or("the last block has no end")?;
+    }
+    Ok(blocks)
+}
+
+/// Who follows one page.
+struct Typist {
+    installation: Installation,
+    server: Option<Server>,
+}
+
+impl Typist {
+    fn new() -> Self {
+        let installation = Installation::new();
+        TreeBuilder::new(&installation.directory("work/tree"))
+            .file("bin/hello", b"#!/bin/sh\necho hello\n")
+            .finish();
+        Self { installation, server: None }
+    }
+
+    /// Types a block: commands that end together, servers by themselves.
+    fn enter(&mut self, block: &str) {
+        let mounts = block.lines().any(|line| line.starts_with("varve mount"));
+        if mounts && fuse_is_missing() {
+            return;
+        }
+        let mut script = String::new();
+        for line in block.lines() {
+            if let Some(arguments) = line.strip_prefix("cargo ") {
+                self.look_for(arguments);
+            } else if line.starts_with("varve serve") {
+                self.run(&std::mem::take(&mut script));
+                self.serve(line);
+            } else {
+                script.push_str(line);
+                script.push('\n');
+            }
+        }
+        self.run(&script);
+    }
+
+    fn run(&mut self, script: &str) {
+        let script = match &self.server {
+            Some(server) => script.replace(PUBLISHER, &format!("127.0.0.1:{}", server.port())),
+            None => script.to_owned(),
+        };
+        assert!(!script.contains(PUBLISHER), "nobody serves yet:\n{script}");
+        let outcome = self.installation.end(self.installation.shell(&script));
+        assert_eq!(outcome.code, Some(0), "{script}{}{}", outcome.stdout, outcome.stderr);
+    }
+
+    fn serve(&mut self, line: &str) {
+        assert!(line.contains(LISTEN), "documented servers listen at {LISTEN}: {line}");
+        let line = line.replace(LISTEN, "127.0.0.1:0");
+        // The one before ends first, as it would have to on one machine.
+        self.server = None;
+        self.server = Some(self.installation.start_server(self.installation.shell(&format!("exec {line}"))));
+        self.bring_keys();
+    }
+
+    /// A client's machine has got the public keys somehow.
+    fn bring_keys(&self) {
+        let keys = fs::read_dir(self.installation.path("home/keys")).into_iter().flatten().flatten();
+        for key in keys.filter(|key| key.path().extension().is_some_and(|extension| extension == "pub")) {
+            let copy = self.installation.path("work").join(key.file_name());
+            fs::copy(key.path(), copy).expect("because the scratch directory is writable");
+        }
+    }
+
+    /// A command of cargo would build and run everything again: only that there is such a command is seen.
+    fn look_for(&self, arguments: &str) {
+        let words: Vec<&str> =
+            arguments.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+        match words.as_slice() {
+            ["xtask", command, ..] => {
+                let mut cargo = Command::new(env!("CARGO"));
+                cargo.args(["xtask", "--help"]).current_dir(root());
+                let told = self.installation.end(cargo).stderr;
+                assert!(
+                    told.contains(&format!("cargo xtask {command}")),
+                    "no such command: {arguments}\n{told}"
+                );
+            }
+            ["run", .., "-p", "varve", "--", command] => {
+                self.installation.run(&[command, "--help"]);
+            }
+            _ => panic!("nothing is known of 'cargo {arguments}'"),
+        }
+    }
+}
+
+#[test]
+fn blocks_are_found_by_their_marks() {
+    let page = "a\n```sh\nvarve x\nvarve y\n```\nb\n\n```text\nz\n```\n```sh\nw\n```\n";
+    assert_eq!(shell_blocks(page), Ok(vec!["varve x\nvarve y", "w"]));
+    assert!(shell_blocks("a\n```\nx\n```\n").is_err());
+    assert!(shell_blocks("a\n```sh\nx\n").is_err());
+}
