@@ -1,58 +1,39 @@
 //! The small databases of a repository as SQLite files in memory: opening foreign ones within bounds, making own ones.
 //!
-//! What their rows mean is not known here; catalogs have their own code in [`crate::catalog`].
+//! What their rows mean is not known here; catalogs have their own code in [`crate::catalog`], but are opened in the same way.
 
-use std::io::Cursor;
-
-use rusqlite::config::DbConfig;
-use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
+use self::foreign::{Bounds, ForeignDatabase, OpenError};
+
+pub(crate) mod foreign;
 pub(crate) mod history;
 pub(crate) mod reflog;
+
+/// The most bytes of a history or reflog that is opened: 4 GiB.
+const LARGEST: u64 = 4 << 30;
 
 /// The most bytes of one row or value.
 const LONGEST_ROW: i32 = 1 << 20;
 
-/// How many virtual machine steps lie between two looks at the budget.
-const STEPS_PER_LOOK: i32 = 10_000;
-
-/// Opens foreign bytes read-only. The time that all reading together may take is bounded by their number, since pages
-/// that point to each other in circles would keep a scan busy for ever.
+/// Opens foreign bytes read-only. The time that all reading together may take is bounded by their number.
 fn open(kind: &'static str, bytes: &[u8]) -> Result<Connection, DatabaseError> {
-    check_header(bytes).map_err(|reason| DatabaseError::Header { kind, reason })?;
-    open_checked(bytes).map_err(|source| DatabaseError::Sqlite { kind, source })
-}
-
-fn open_checked(bytes: &[u8]) -> rusqlite::Result<Connection> {
-    let mut database = new_connection()?;
-    database.deserialize_read_exact("main", Cursor::new(bytes), bytes.len(), true)?;
-    database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
-    database.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    database.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_ROW)?;
-    database.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    let mut looks_left = (1_000_000 + 8 * bytes.len() as u64) / STEPS_PER_LOOK as u64;
-    database.progress_handler(
-        STEPS_PER_LOOK,
-        Some(move || {
-            looks_left = looks_left.saturating_sub(1);
-            looks_left == 0
-        }),
-    )?;
-    database.pragma_update(None, "cell_size_check", true)?;
-    Ok(database)
+    let bounds = Bounds { largest: LARGEST, longest_row: LONGEST_ROW };
+    ForeignDatabase::open(bytes, bounds).map(ForeignDatabase::into_connection).map_err(|error| match error {
+        OpenError::Header(reason) => DatabaseError::Header { kind, reason },
+        OpenError::Sqlite(source) => DatabaseError::Sqlite { kind, source },
+    })
 }
 
 /// An empty database with the page size that the original uses.
 fn create() -> rusqlite::Result<Connection> {
-    let database = new_connection()?;
+    let database = in_memory()?;
     database.pragma_update(None, "page_size", 1024)?;
     Ok(database)
 }
 
-fn new_connection() -> rusqlite::Result<Connection> {
+/// An empty database that never touches a disk.
+pub(crate) fn in_memory() -> rusqlite::Result<Connection> {
     Connection::open_in_memory_with_flags(
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_MEMORY,
     )
@@ -87,21 +68,6 @@ fn schema_revision(kind: &'static str, database: &Connection) -> Result<u32, Dat
         Ok(revision) if known => Ok(revision),
         _ => Err(DatabaseError::Schema { kind, version: version.chars().take(60).collect() }),
     }
-}
-
-/// Looks at the 100-byte header of <https://www.sqlite.org/fileformat2.html> for what SQLite would read in another way.
-fn check_header(bytes: &[u8]) -> Result<(), &'static str> {
-    let Some(header) = bytes.first_chunk::<100>() else { return Err("it is too short") };
-    if !header.starts_with(b"SQLite format 3\0") {
-        return Err("it is no SQLite 3 file");
-    }
-    if header[18..20] != [1, 1] {
-        return Err("it has a write-ahead log");
-    }
-    if header[56..60] != [0, 0, 0, 1] {
-        return Err("its text is not UTF-8");
-    }
-    Ok(())
 }
 
 /// Why bytes are no history or reflog.

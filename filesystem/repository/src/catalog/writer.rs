@@ -3,10 +3,11 @@
 //! The bytes depend on nothing but the properties and the rows in the order in which they are added.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
+use rusqlite::{CachedStatement, Connection, ToSql};
 use varve_content::{ContentHash, PathKey};
 
 use super::{CatalogProperties, CatalogReference, Counters, SchemaVersion, TreeCounters, flags, schema};
+use crate::db::in_memory;
 use crate::{Entry, FileData, NestedRole, Node, RepositoryPath};
 
 const INSERT_ENTRY: &str = "INSERT INTO catalog (md5path_1, md5path_2, parent_1, parent_2, hardlinks, hash, size, \
@@ -34,11 +35,7 @@ impl CatalogWriter {
     /// # Errors
     /// [`CatalogWriteError::Database`] if memory is short.
     pub fn new(properties: CatalogProperties) -> Result<Self, CatalogWriteError> {
-        let database = Connection::open_in_memory_with_flags(
-            OpenFlags::SQLITE_OPEN_READ_WRITE
-                | OpenFlags::SQLITE_OPEN_NO_MUTEX
-                | OpenFlags::SQLITE_OPEN_MEMORY,
-        )?;
+        let database = in_memory()?;
         database.pragma_update(None, "page_size", schema::PAGE_SIZE)?;
         database.pragma_update(None, "journal_mode", "off")?;
         database.pragma_update(None, "foreign_keys", false)?;
