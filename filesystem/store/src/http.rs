@@ -133,7 +133,7 @@ impl ObjectSource for HttpSource {
         let timed_out = || StoreError::TimedOut { name: name.to_string(), place: self.place() };
         let wanted = Wanted {
             name,
-            path: format!("data/{}", name.path()),
+            path: format!("/data/{}", name.path()),
             hash: Some(name.hash),
             limit,
             revalidate: false,
@@ -175,16 +175,25 @@ impl ObjectSource for HttpSource {
         freshness: Freshness,
         deadline: Deadline,
     ) -> Result<Vec<u8>, StoreError> {
-        let wanted = Wanted {
-            name: &file,
-            path: file.name().to_owned(),
-            hash: None,
-            limit: file.limit(),
-            revalidate: freshness == Freshness::Revalidated,
+        let ask = |path: String| {
+            let wanted = Wanted {
+                name: &file,
+                path,
+                hash: None,
+                limit: file.limit(),
+                revalidate: freshness == Freshness::Revalidated,
+            };
+            let mut bytes = Vec::new();
+            self.pursue(&wanted, &mut bytes, deadline)?;
+            Ok(bytes)
         };
-        let mut bytes = Vec::new();
-        self.pursue(&wanted, &mut bytes, deadline)?;
-        Ok(bytes)
+        match ask(format!("/{}", file.name())) {
+            // A server may have it only where the original's clients look for it.
+            Err(StoreError::NotFound { .. }) if file == RepositoryFile::WhitelistPkcs7 => {
+                ask(RepositoryFile::GLUED_WHITELIST_PKCS7.to_owned())
+            }
+            answer => answer,
+        }
     }
 
     fn mirrors(&self) -> usize {

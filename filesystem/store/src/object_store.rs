@@ -182,6 +182,9 @@ impl RepositoryFile {
         Self::Status,
     ];
 
+    /// What CernVM-FS appends to a repository's address, without a slash, when it means [`Self::WhitelistPkcs7`].
+    pub const GLUED_WHITELIST_PKCS7: &str = "cvmfswhitelist.pkcs7";
+
     /// The file's name below the repository's root.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,9 +6,6 @@ use varve_store::RepositoryFile;
 /// Files at the top of a repository besides [`RepositoryFile`]: old, optional, or of other tools.
 const FURTHER_FILES: [&str; 3] = [".cvmfs_last_snapshot", ".cvmfs_is_snapshotting", ".cvmfs_partial_replica"];
 
-/// The file name that CernVM-FS asks for when it means `.cvmfswhitelist.pkcs7`, glued to the repository's address.
-const GLUED_WHITELIST: &str = "cvmfswhitelist.pkcs7";
-
 /// A thing that may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Address<'a> {
@@ -60,7 +57,8 @@ impl<'a> Address<'a> {
             _ => {}
         }
         let Some((repository, path)) = rest.split_once('/') else {
-            let repository = rest.strip_suffix(GLUED_WHITELIST).filter(|name| !name.is_empty())?;
+            let repository =
+                rest.strip_suffix(RepositoryFile::GLUED_WHITELIST_PKCS7).filter(|name| !name.is_empty())?;
             return Some(Self::whitelist(repository));
         };
         let path = path.trim_start_matches('/');
@@ -68,7 +66,7 @@ impl<'a> Address<'a> {
             ObjectName::from_path(object).ok()?;
             return Some(Self::File { repository, path, kind: Kind::Object });
         }
-        if path == GLUED_WHITELIST {
+        if path == RepositoryFile::GLUED_WHITELIST_PKCS7 {
             return Some(Self::whitelist(repository));
         }
         let known = RepositoryFile::ALL.iter().any(|file| file.name() == path)

@@ -32,7 +32,7 @@ const SHARE_OF_TIME: u32 = 3;
 pub(super) struct Wanted<'a> {
     /// For messages.
     pub(super) name: &'a dyn Display,
-    /// Below the repository's address, without a slash before it.
+    /// What follows the repository's address, as a rule with a slash before it.
     pub(super) path: String,
     /// What the bytes must hash to, if they are named by it.
     pub(super) hash: Option<ContentHash>,
@@ -188,7 +188,7 @@ impl<'a> Pursuit<'a> {
         let timeout = if proxied { source.config.timeout_proxied } else { source.config.timeout_direct };
         let exchange = Exchange {
             client: &self.clients[route.proxy],
-            url: &format!("{}/{}", source.routes.servers()[route.server], self.wanted.path),
+            url: &format!("{}{}", source.routes.servers()[route.server], self.wanted.path),
             proxied,
             no_cache,
             limit: self.wanted.limit,

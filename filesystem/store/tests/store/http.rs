@@ -294,6 +294,20 @@ fn a_sink_that_fails_ends_its_own_fetch_only() {
 }
 
 #[test]
+fn the_signed_whitelist_is_also_found_where_the_original_looks() {
+    let origin = Origin::new();
+    let server = origin.serve();
+    let source = source(&[&server], "");
+    let file = RepositoryFile::WhitelistPkcs7;
+    let fetch = || source.fetch_file(file, Freshness::Cached, soon());
+    assert!(fetch().expect_err("because it is nowhere").is_absence());
+    server.add(Rule::new(format!("/cvmfs/{NAME}cvmfswhitelist.pkcs7"), Fault::Content(b"glued".to_vec())));
+    assert_eq!(fetch().expect("because it is there"), b"glued");
+    std::fs::write(origin.place.path().join(file.name()), "proper").expect("a writable directory");
+    assert_eq!(fetch().expect("because it is there"), b"proper");
+}
+
+#[test]
 fn redirects_are_followed_and_limited() {
     let origin = Origin::new();
     let (server, elsewhere) = (origin.serve(), origin.serve());
