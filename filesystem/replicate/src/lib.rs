@@ -5,4 +5,4 @@
 
 mod serve;
 
-pub use serve::{RepositoryServer, ServeConfig, ServeError};
+pub use serve::{Elsewhere, RepositoryServer, ServeConfig, ServeError};

@@ -25,13 +25,15 @@ use varve_repository::RepositoryName;
 use address::{Address, Info, Kind};
 use repositories::Repositories;
 
-pub use repositories::ServeError;
+pub use repositories::{Elsewhere, ServeError};
 
 /// What is to be served.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ServeConfig {
     /// The directory whose children are the repositories, named by their names. Need not exist yet.
     pub root: PathBuf,
+    /// Says which of them have their files in another directory. `None`: none has.
+    pub elsewhere: Option<Box<dyn Elsewhere>>,
     /// Only these; every one if empty.
     pub only: BTreeSet<RepositoryName>,
     /// The operator's JSON for `/cvmfs/info/v1/meta.json`. Need not exist.
@@ -51,7 +53,10 @@ impl RepositoryServer {
     /// # Errors
     /// [`ServeError`] if the directory is none or can't be read.
     pub fn new(config: ServeConfig) -> Result<Self, ServeError> {
-        Ok(Self { repositories: Repositories::new(config.root, config.only)?, meta: config.meta })
+        Ok(Self {
+            repositories: Repositories::new(config.root, config.elsewhere, config.only)?,
+            meta: config.meta,
+        })
     }
 
     /// The names of what is served now, in order.

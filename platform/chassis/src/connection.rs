@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -36,6 +36,31 @@ pub(crate) struct Shared<H> {
     pub(crate) http: auto::Builder<TokioExecutor>,
 }
 
+/// Which listener a connection came in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The usual one, where there is no other for the metrics.
+    Only,
+    /// The usual one beside another for the metrics.
+    Public,
+    /// The one for the metrics.
+    Metrics,
+}
+
+impl Door {
+    /// Whether a client may read the metrics. At the only door it must be on this machine, and not speak for somebody else,
+    /// as a proxy in front does.
+    fn tells_metrics(self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let forwarded =
+            ["forwarded", "x-forwarded-for", "via"].iter().any(|name| headers.contains_key(*name));
+        match self {
+            Self::Only => peer.to_canonical().is_loopback() && !forwarded,
+            Self::Public => false,
+            Self::Metrics => true,
+        }
+    }
+}
+
 /// The protocol's settings.
 pub(crate) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -55,7 +80,7 @@ pub(crate) fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
 pub(crate) async fn serve<H: Handler>(
     shared: Arc<Shared<H>>,
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, door): (SocketAddr, Door),
     mut shutdown: watch::Receiver<Phase>,
 ) {
     let activity = Arc::new(Activity::new());
@@ -63,7 +88,9 @@ pub(crate) async fn serve<H: Handler>(
     let http = shared.http.clone();
     let service = {
         let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
-        service_fn(move |request| answer(Arc::clone(&shared), Arc::clone(&activity), peer.ip(), request))
+        service_fn(move |request| {
+            answer(Arc::clone(&shared), Arc::clone(&activity), (peer.ip(), door), request)
+        })
     };
     let mut connection = pin!(http.serve_connection(stream, service));
     let mut look = pin!(tokio::time::sleep(shared.limits.header));
@@ -101,7 +128,7 @@ pub(crate) async fn serve<H: Handler>(
 async fn answer<H: Handler>(
     shared: Arc<Shared<H>>,
     activity: Arc<Activity>,
-    peer: IpAddr,
+    (peer, door): (IpAddr, Door),
     request: Request<Incoming>,
 ) -> Result<Response<ExchangeBody>, Infallible> {
     let (request, _body) = request.into_parts();
@@ -112,7 +139,12 @@ async fn answer<H: Handler>(
     let multiplexed = request.version == http::Version::HTTP_2;
     let exchange = Exchange::begin(activity, Arc::clone(&shared.metrics), multiplexed, record);
     let mut response = match request.method {
-        Method::GET | Method::HEAD if request.uri.path() == "/metrics" => metrics(&shared.metrics),
+        Method::GET | Method::HEAD
+            if request.uri.path() == "/metrics" && door.tells_metrics(peer, &request.headers) =>
+        {
+            metrics(&shared.metrics)
+        }
+        _ if door == Door::Metrics => nothing_else(),
         _ => shared.handler.handle(&request).await,
     };
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("varve"));
@@ -129,6 +161,38 @@ fn metrics(metrics: &Metrics) -> Response<Body> {
     response
 }
 
+/// Where the metrics are, there is nothing else.
+fn nothing_else() -> Response<Body> {
+    let mut response = Response::new(Body::whole("only GET /metrics is answered here\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
 fn soon(time: Duration) -> tokio::time::Instant {
     tokio::time::Instant::from_std(Instant::now() + time + Duration::from_millis(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_for_this_machine_or_a_door_of_their_own() {
+        let (plain, mut forwarded) = (HeaderMap::new(), HeaderMap::new());
+        forwarded.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
+        for (peer, local) in [
+            ("127.0.0.1", true),
+            ("127.3.2.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("::2", false),
+        ] {
+            let peer: IpAddr = peer.parse().expect("an address");
+            assert_eq!(Door::Only.tells_metrics(peer, &plain), local, "{peer}");
+            assert!(!Door::Only.tells_metrics(peer, &forwarded), "{peer}");
+            assert!(!Door::Public.tells_metrics(peer, &plain), "{peer}");
+            assert!(Door::Metrics.tells_metrics(peer, &forwarded), "{peer}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::access_log::AccessLog;
 use crate::body::Body;
-use crate::connection::{self, Shared};
+use crate::connection::{self, Door, Shared};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::shutdown::{Phase, Shutdown, reached};
@@ -42,6 +42,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct ServerConfig {
     /// Where to listen; port 0 takes any free one.
     pub listen: Vec<SocketAddr>,
+    /// Where to tell the metrics, to whoever asks. Without it they are told where everything is, but to this machine alone.
+    pub metrics: Option<SocketAddr>,
     /// Worker threads.
     pub workers: usize,
     /// What is borne with.
@@ -56,6 +58,7 @@ pub struct ServerConfig {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<(TcpListener, SocketAddr)>,
+    metrics_listener: Option<(TcpListener, SocketAddr)>,
     config: ServerConfig,
     metrics: Arc<Metrics>,
 }
@@ -77,13 +80,19 @@ impl Server {
             bind().map_err(|source| ServerError::Listen { address, source })
         };
         let listeners = config.listen.iter().map(listen).collect::<Result<_, _>>()?;
+        let metrics_listener = config.metrics.as_ref().map(listen).transpose()?;
         config.limits.connections = config.limits.connections.clamp(1, affordable_connections());
-        Ok(Self { listeners, config, metrics: Arc::default() })
+        Ok(Self { listeners, metrics_listener, config, metrics: Arc::default() })
     }
 
     /// Where it listens, with the ports that were taken.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|(_, address)| *address).collect()
+    }
+
+    /// Where it tells its metrics, if that is a place of its own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref().map(|(_, address)| *address)
     }
 
     /// What it counts.
@@ -115,9 +124,12 @@ impl Server {
         for number in 0..self.config.workers.max(1) {
             workers.push(Worker::start(number, &shared, shutdown).map_err(start)?);
         }
+        let public = if self.metrics_listener.is_some() { Door::Public } else { Door::Only };
+        let listeners = self.listeners.into_iter().map(|(listener, _)| (listener, public));
+        let metrics = self.metrics_listener.map(|(listener, _)| (listener, Door::Metrics));
         let runtime = runtime().map_err(start)?;
         let accepting = runtime.block_on(accept_until_shutdown(
-            self.listeners,
+            listeners.chain(metrics).collect(),
             &shared,
             &workers,
             shutdown,
@@ -157,6 +169,7 @@ pub enum ServerError {
 struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
+    door: Door,
     permit: OwnedSemaphorePermit,
 }
 
@@ -210,12 +223,12 @@ async fn work<H: Handler>(
     let mut connections = JoinSet::new();
     let mut watch = shutdown.watch();
     let serve = |accepted: Accepted| {
-        let Accepted { stream, peer, permit } = accepted;
+        let Accepted { stream, peer, door, permit } = accepted;
         let open = Open { shared: Arc::clone(&shared), of_worker: Arc::clone(&open), _permit: permit };
         let watch = shutdown.watch();
         async move {
             match tokio::net::TcpStream::from_std(stream) {
-                Ok(stream) => connection::serve(Arc::clone(&open.shared), stream, peer, watch).await,
+                Ok(stream) => connection::serve(Arc::clone(&open.shared), stream, (peer, door), watch).await,
                 Err(error) => tracing::warn!(%error, "cannot watch a connection"),
             }
             drop(open);
@@ -243,7 +256,7 @@ async fn work<H: Handler>(
 }
 
 async fn accept_until_shutdown<H: Handler>(
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    listeners: Vec<(TcpListener, Door)>,
     shared: &Arc<Shared<H>>,
     workers: &[Worker],
     shutdown: &Shutdown,
@@ -251,10 +264,11 @@ async fn accept_until_shutdown<H: Handler>(
 ) -> io::Result<()> {
     let permits = Arc::new(Semaphore::new(shared.limits.connections));
     let accepting = async {
-        let listeners =
-            listeners.into_iter().map(|(listener, _)| tokio::net::TcpListener::from_std(listener));
-        let listeners = listeners.collect::<io::Result<Vec<_>>>()?;
-        let accepting = listeners.iter().map(|listener| accept(listener, shared, workers, &permits));
+        let listening =
+            |(listener, door)| Ok::<_, io::Error>((tokio::net::TcpListener::from_std(listener)?, door));
+        let listeners = listeners.into_iter().map(listening).collect::<io::Result<Vec<_>>>()?;
+        let accepting =
+            listeners.iter().map(|(listener, door)| accept(listener, *door, shared, workers, &permits));
         join_all(accepting).await;
         Ok(())
     };
@@ -293,6 +307,7 @@ async fn accept_until_shutdown<H: Handler>(
 /// The connections of one listener, one after the other.
 async fn accept<H: Handler>(
     listener: &tokio::net::TcpListener,
+    door: Door,
     shared: &Arc<Shared<H>>,
     workers: &[Worker],
     permits: &Arc<Semaphore>,
@@ -316,7 +331,7 @@ async fn accept<H: Handler>(
         worker.open.fetch_add(1, Ordering::Relaxed);
         shared.open.fetch_add(1, Ordering::Relaxed);
         shared.metrics.connection_opened();
-        if worker.accepted.send(Accepted { stream, peer, permit }).is_err() {
+        if worker.accepted.send(Accepted { stream, peer, door, permit }).is_err() {
             // The worker drains: so will this thread, as soon as it looks.
             shared.open.fetch_sub(1, Ordering::Relaxed);
             return;

@@ -154,3 +154,33 @@ fn manual_pages_and_completions_are_made() {
         assert!(output.status.success() && !output.stdout.is_empty(), "{shell}");
     }
 }
+
+#[test]
+fn a_repository_is_served_from_where_its_settings_store_it() {
+    let home = Scratch::new();
+    let (tree, disk) = (home.directory("tree"), home.path().join("disk"));
+    fs::write(tree.join("a"), "1").expect("written");
+    let name = "stored.example.org";
+    let settings = home.directory("config/repositories").join(format!("{name}.toml"));
+    let mut create = varve(home.path());
+    assert!(create.args(["repo", "create", name]).status().expect("started").success());
+    let (mut server, address) = serve(home.path(), &home.path().join("log"));
+    let manifest = format!("/cvmfs/{name}/.cvmfspublished");
+    assert!(get(&address, &manifest).starts_with("HTTP/1.1 200 OK\r\n"));
+
+    // Moved to another disk while it is served; its own directory stays, for the lock.
+    let own = home.path().join("repositories").join(name);
+    fs::rename(&own, &disk).expect("moved");
+    fs::create_dir(&own).expect("created");
+    let written = fs::read_to_string(&settings).unwrap_or_default();
+    let place = format!("{written}\n[storage]\nkind = \"directory\"\npath = \"{}\"\n", disk.display());
+    fs::write(&settings, place).expect("written");
+    let mut publish = varve(home.path());
+    publish.args(["repo", "publish", name]).arg(&tree);
+    assert!(publish.status().expect("started").success());
+    let answer = get(&address, &manifest);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\nS2\n"), "{answer}");
+    assert!(get(&address, "/").contains(name));
+    server.terminate(LIMIT).expect("waited for").expect("it ends");
+}

@@ -20,10 +20,17 @@ use varve_store::RepositoryFile;
 /// The most bytes of a manifest that are looked at for a description.
 const MANIFEST_LIMIT: usize = 64 * 1024;
 
+/// Knows which repositories have their files in another directory than their own.
+pub trait Elsewhere: std::fmt::Debug + Send + Sync {
+    /// That directory, as of now; `None` for a repository whose files lie where it does. Asked whenever a manifest is.
+    fn directory(&self, name: &RepositoryName) -> Option<PathBuf>;
+}
+
 /// The way to all repositories.
 #[derive(Debug)]
 pub(super) struct Repositories {
     root: PathBuf,
+    elsewhere: Option<Box<dyn Elsewhere>>,
     only: BTreeSet<RepositoryName>,
     /// Read without a lock on every request; replaced as a whole when a directory is opened for the first time.
     held: ArcSwap<HashMap<String, Arc<Directory>>>,
@@ -63,8 +70,12 @@ pub enum ServeError {
 }
 
 impl Repositories {
-    pub(super) fn new(root: PathBuf, only: BTreeSet<RepositoryName>) -> Result<Self, ServeError> {
-        let repositories = Self { root, only, held: ArcSwap::default(), opening: Mutex::new(()) };
+    pub(super) fn new(
+        root: PathBuf,
+        elsewhere: Option<Box<dyn Elsewhere>>,
+        only: BTreeSet<RepositoryName>,
+    ) -> Result<Self, ServeError> {
+        let repositories = Self { root, elsewhere, only, held: ArcSwap::default(), opening: Mutex::new(()) };
         repositories.list()?;
         Ok(repositories)
     }
@@ -110,7 +121,14 @@ impl Repositories {
     }
 
     fn is_current(&self, name: &str, directory: &Directory) -> bool {
-        stat(self.root.join(name)).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == directory.identity)
+        let Ok(name) = name.parse() else { return false };
+        stat(self.place(&name)).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == directory.identity)
+    }
+
+    /// The directory with the files of a repository.
+    fn place(&self, name: &RepositoryName) -> PathBuf {
+        let elsewhere = self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.directory(name));
+        elsewhere.unwrap_or_else(|| self.root.join(name.as_str()))
     }
 
     /// Opens the directory and holds it; lets go of a held one that is gone.
@@ -120,7 +138,7 @@ impl Repositories {
             return None;
         }
         let _one_at_a_time = self.opening.lock();
-        let opened = Directory::open_at(&self.root.join(name)).ok().map(Arc::new);
+        let opened = Directory::open_at(&self.place(&parsed)).ok().map(Arc::new);
         let held = self.held.load();
         if opened.is_some() || held.contains_key(name) {
             let mut changed = HashMap::clone(&held);
@@ -192,7 +210,8 @@ mod tests {
     #[test]
     fn repositories_come_change_and_go_without_a_restart() {
         let root = tempfile::tempdir().expect("a directory");
-        let repositories = Repositories::new(root.path().join("later"), BTreeSet::new()).expect("empty");
+        let repositories =
+            Repositories::new(root.path().join("later"), None, BTreeSet::new()).expect("empty");
         assert_eq!(revisions(&repositories), []);
         let root = root.path().join("later");
         fs::create_dir(&root).expect("created");
@@ -209,13 +228,42 @@ mod tests {
         assert_eq!(revisions(&repositories), [("a.b".to_owned(), Some(2)), ("old.b".to_owned(), Some(1))]);
     }
 
+    /// Sends each repository to the directory whose path is in the file of its name.
+    #[derive(Debug)]
+    struct Signposts(PathBuf);
+
+    impl Elsewhere for Signposts {
+        fn directory(&self, name: &RepositoryName) -> Option<PathBuf> {
+            fs::read_to_string(self.0.join(name.as_str())).ok().map(PathBuf::from)
+        }
+    }
+
+    #[test]
+    fn repositories_with_their_files_elsewhere_are_followed() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let [root, posts, disk] = ["root", "posts", "disk"].map(|name| scratch.path().join(name));
+        for directory in [&root, &posts, &disk] {
+            fs::create_dir(directory).expect("created");
+        }
+        fs::create_dir(root.join("a.b")).expect("created");
+        repository(&disk, "one", 1);
+        repository(&disk, "two", 2);
+        let signposts: Box<dyn Elsewhere> = Box::new(Signposts(posts.clone()));
+        let repositories = Repositories::new(root, Some(signposts), BTreeSet::new()).expect("readable");
+        assert!(repositories.list().expect("readable").is_empty());
+        for (place, revision) in [("one", 1), ("two", 2)] {
+            fs::write(posts.join("a.b"), disk.join(place).as_os_str().as_encoded_bytes()).expect("written");
+            assert_eq!(revisions(&repositories), [("a.b".to_owned(), Some(revision))]);
+        }
+    }
+
     #[test]
     fn only_what_is_wanted_is_found() {
         let root = tempfile::tempdir().expect("a directory");
         repository(root.path(), "a.b", 1);
         repository(root.path(), "c.d", 1);
         let only = BTreeSet::from(["c.d".parse().expect("a name")]);
-        let repositories = Repositories::new(root.path().to_owned(), only).expect("readable");
+        let repositories = Repositories::new(root.path().to_owned(), None, only).expect("readable");
         assert!(repositories.open("a.b", true).is_none());
         assert!(repositories.open("c.d", true).is_some());
         assert!(repositories.open("..", true).is_none());

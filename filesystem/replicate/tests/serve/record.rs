@@ -2,6 +2,7 @@
 
 use varve_chassis::{Limits, METRICS};
 
+use crate::client::Client;
 use crate::running::{LARGE, Running};
 
 #[test]
@@ -48,4 +49,17 @@ fn numbers_are_exposed() {
     for metric in METRICS {
         assert!(text.contains(metric.name), "{}", metric.name);
     }
+}
+
+#[test]
+fn numbers_behind_a_proxy_or_on_a_port_of_their_own_are_not_for_the_public() {
+    let running = Running::start();
+    let behind = running.client().get_with("/metrics", "X-Forwarded-For: 192.0.2.1\r\n");
+    assert_eq!(behind.status, 404, "a proxy on this machine asks for somebody else");
+
+    let running = Running::with_metrics_apart();
+    assert_eq!(running.client().get("/metrics").status, 404);
+    let mut apart = Client::connect(running.metrics_address.expect("a port of its own"));
+    assert_eq!(apart.get("/metrics").status, 200);
+    assert_eq!(apart.get("/cvmfs/fix1.lab.example/.cvmfspublished").status, 404);
 }

@@ -20,6 +20,7 @@ pub(crate) const LARGE: &str = "/cvmfs/large.example/data/8e/b208f7e05d987a9b044
 
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) metrics_address: Option<SocketAddr>,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) root: PathBuf,
@@ -35,6 +36,15 @@ impl Running {
     }
 
     pub(crate) fn with(limits: Limits, logged: bool) -> Self {
+        Self::made(limits, logged, false)
+    }
+
+    /// With a port of its own for the metrics.
+    pub(crate) fn with_metrics_apart() -> Self {
+        Self::made(Limits::default(), false, true)
+    }
+
+    fn made(limits: Limits, logged: bool, apart: bool) -> Self {
         let scratch = tempfile::tempdir().expect("a directory");
         let root = scratch.path().join("repositories");
         fs::create_dir(&root).expect("created");
@@ -46,10 +56,11 @@ impl Running {
         fs::create_dir_all(path.parent().expect("a directory")).expect("created");
         fs::write(&path, &large).expect("written");
 
-        let config = ServeConfig { root: root.clone(), only: BTreeSet::new(), meta: None };
+        let config = ServeConfig { root: root.clone(), elsewhere: None, only: BTreeSet::new(), meta: None };
         let repositories = RepositoryServer::new(config).expect("readable");
         let server = Server::bind(ServerConfig {
             listen: vec!["127.0.0.1:0".parse().expect("an address")],
+            metrics: apart.then(|| "127.0.0.1:0".parse().expect("an address")),
             workers: 2,
             limits,
             clock: || UNIX_EPOCH + Duration::from_secs(971_211_336),
@@ -57,6 +68,7 @@ impl Running {
         })
         .expect("a free port");
         let address = server.addresses()[0];
+        let metrics_address = server.metrics_address();
         let metrics = server.metrics();
         let log = logged.then(|| {
             let path = scratch.path().join("access.log");
@@ -68,7 +80,17 @@ impl Running {
             server.run(repositories, log.as_ref(), &switch).expect("it runs");
             log
         });
-        Self { address, shutdown, metrics, root, large, log: None, thread: Some(thread), scratch }
+        Self {
+            address,
+            metrics_address,
+            shutdown,
+            metrics,
+            root,
+            large,
+            log: None,
+            thread: Some(thread),
+            scratch,
+        }
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -5,7 +5,7 @@ mod create;
 mod diff;
 mod info;
 mod list;
-mod local;
+pub(crate) mod local;
 mod publish;
 mod resign;
 mod rollback;

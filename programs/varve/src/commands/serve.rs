@@ -8,11 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use varve_chassis::{AccessLog, AccessLogFormat, Limits, Server, ServerConfig, Shutdown};
-use varve_replicate::{RepositoryServer, ServeConfig};
+use varve_replicate::{Elsewhere, RepositoryServer, ServeConfig};
 use varve_repository::RepositoryName;
 
+use crate::commands::repo::local;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::places::Places;
 
 /// Serve repositories over HTTP at /cvmfs/NAME
 #[derive(Args, Debug)]
@@ -29,6 +31,11 @@ pub(crate) struct Serve {
     /// Serve the children of this directory instead of the repositories of this machine
     #[arg(long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
+    /// Tell the metrics at this address instead, to whoever asks
+    ///
+    /// Without it, /metrics is answered where repositories are served, but only to this machine itself.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    metrics: Option<SocketAddr>,
     /// Append a line per request to this file; - for standard output
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
@@ -49,7 +56,10 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let places = invocation.places()?;
+        // Only the repositories of this machine have settings, which may name another directory.
+        let settings = || Box::new(BySettings(places.clone())) as Box<dyn Elsewhere>;
         let repositories = RepositoryServer::new(ServeConfig {
+            elsewhere: self.root.is_none().then(settings),
             root: self.root.unwrap_or_else(|| places.repositories()),
             only: self.names.iter().cloned().collect::<BTreeSet<_>>(),
             meta: Some(places.config().join("meta.json")),
@@ -62,6 +72,7 @@ impl Serve {
         let workers = self.workers.or_else(|| thread::available_parallelism().ok().map(Into::into));
         let server = Server::bind(ServerConfig {
             listen: self.listen,
+            metrics: self.metrics,
             workers: workers.unwrap_or(1),
             limits,
             clock: SystemTime::now,
@@ -78,10 +89,26 @@ impl Serve {
         for address in server.addresses() {
             invocation.output.say(format!("serving {} repositories at http://{address}/", names.len()));
         }
+        if let Some(address) = server.metrics_address() {
+            invocation.output.say(format!("metrics at http://{address}/metrics"));
+        }
         let result = server.run(repositories, log.as_ref(), &Shutdown::new());
         if let Some(log) = log {
             log.finish();
         }
         Ok(result?)
+    }
+}
+
+/// Finds the directory that a repository's settings name.
+#[derive(Debug)]
+struct BySettings(Places);
+
+impl Elsewhere for BySettings {
+    fn directory(&self, name: &RepositoryName) -> Option<PathBuf> {
+        let local = local::repository_in(&self.0, name);
+        let settings =
+            local.read_settings().inspect_err(|error| tracing::warn!(%name, %error, "no settings"));
+        settings.ok().map(|settings| local.storage(&settings))
     }
 }

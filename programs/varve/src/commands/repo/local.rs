@@ -8,6 +8,7 @@ use varve_repository::{EntryName, RepositoryName, RepositoryPath};
 
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::places::Places;
 use crate::progress::{Progress, Unit};
 
 /// How many files go by between two names that are shown.
@@ -15,14 +16,18 @@ const FILES_PER_NAME: u64 = 16;
 
 /// The repository called `name`, whether it exists or not.
 pub(crate) fn repository(invocation: &Invocation, name: &RepositoryName) -> Result<LocalRepository, Failure> {
-    let places = invocation.places()?;
-    Ok(LocalRepository {
+    Ok(repository_in(&invocation.places()?, name))
+}
+
+/// The same of known places.
+pub(crate) fn repository_in(places: &Places, name: &RepositoryName) -> LocalRepository {
+    LocalRepository {
         name: name.clone(),
         directory: places.repository(name),
         settings: places.settings(name),
         keys: places.keys().to_owned(),
         state: publish_state(places.cache(), name),
-    })
+    }
 }
 
 /// What former publishes leave for later ones, see docs/operate/publish.md.
