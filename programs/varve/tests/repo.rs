@@ -56,5 +56,19 @@ fn a_repository_is_made_published_and_rolled_back() {
     let tags = succeed(&home, &["repo", "tag", "list", name]);
     assert!(tags.lines().any(|line| line.starts_with("v1") && line.contains("first")), "{tags}");
     succeed(&home, &["repo", "resign", name, "--days", "7"]);
-    assert!(succeed(&home, &["repo", "list"]).contains(name));
+    let listed = succeed(&home, &["repo", "list"]);
+    assert!(listed.lines().any(|line| line.starts_with(name) && line.contains(" 1 B ")), "{listed}");
+    let listed: serde_json::Value =
+        serde_json::from_str(&succeed(&home, &["repo", "list", "--json"])).expect("because it is JSON");
+    let info: serde_json::Value =
+        serde_json::from_str(&succeed(&home, &["repo", "info", name, "--json"])).expect("because it is JSON");
+    for key in ["revision", "published", "tags", "files", "bytes", "directory"] {
+        assert_eq!(listed[0][key], info[key], "{key}");
+    }
+    std::fs::create_dir(home.join("repositories/broken.example.org")).expect("creatable");
+    let listed = succeed(&home, &["repo", "list"]);
+    assert!(
+        listed.lines().any(|line| line.starts_with("broken.example.org") && line.contains(" - ")),
+        "{listed}"
+    );
 }

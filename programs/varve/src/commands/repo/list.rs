@@ -1,13 +1,16 @@
-//! `varve repo list`: which repositories lie on this machine, and where.
+//! `varve repo list`: which repositories lie on this machine, how far they are, and where.
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
+use varve_publish::info;
 use varve_repository::RepositoryName;
 
+use super::{local, tag};
 use crate::cli::ListingOptions;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -20,19 +23,39 @@ pub(crate) struct List {
     listing: ListingOptions,
 }
 
-/// One repository.
+/// One repository. Of one that can't be read only name and directory are known.
 #[derive(Serialize)]
 struct Listed {
     name: String,
+    revision: Option<u64>,
+    published: Option<String>,
+    tags: Option<u64>,
+    files: Option<u64>,
+    bytes: Option<u64>,
     directory: PathBuf,
 }
 
 impl Row for Listed {
-    const HEADINGS: &'static [&'static str] = &["NAME", "DIRECTORY"];
+    const HEADINGS: &'static [&'static str] =
+        &["NAME", "REVISION", "PUBLISHED", "TAGS", "FILES", "SIZE", "DIRECTORY"];
+    const NUMBERS: &'static [usize] = &[1, 3, 4, 5];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.directory.display().to_string()]
+        let count = |number: Option<u64>| or_dash(number.map(|number| HumanCount(number).to_string()));
+        vec![
+            self.name.clone(),
+            count(self.revision),
+            or_dash(self.published.clone()),
+            count(self.tags),
+            count(self.files),
+            or_dash(self.bytes.map(|bytes| HumanBytes(bytes).to_string())),
+            self.directory.display().to_string(),
+        ]
     }
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
 }
 
 impl List {
@@ -44,14 +67,28 @@ impl List {
             Err(error) => Err(error),
         }
         .map_err(|error| Failure::io("list", &directory, error))?;
-        let mut rows: Vec<Listed> = entries
-            .into_iter()
-            .filter_map(|entry| {
-                let name: RepositoryName = entry.file_name().to_str()?.parse().ok()?;
-                Some(Listed { name: name.as_str().to_owned(), directory: entry.path() })
-            })
-            .collect();
-        rows.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut names: Vec<RepositoryName> =
+            entries.into_iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        names.sort();
+        let rows = names.iter().map(|name| look(invocation, name)).collect::<Result<Vec<_>, _>>()?;
         invocation.output.listing(self.listing, &rows)
     }
+}
+
+/// What the manifest, the history and the root catalog say; a warning if they can't be read.
+fn look(invocation: &Invocation, name: &RepositoryName) -> Result<Listed, Failure> {
+    let local = local::repository(invocation, name)?;
+    let info = info(&local, invocation.now())
+        .inspect_err(|error| invocation.output.warn(format!("{name}: {error}")))
+        .ok();
+    let info = info.as_ref();
+    Ok(Listed {
+        name: name.to_string(),
+        revision: info.map(|info| info.revision),
+        published: info.map(|info| tag::time(info.published)),
+        tags: info.map(|info| info.tags),
+        files: info.map(|info| info.counters.regular_files),
+        bytes: info.map(|info| info.counters.file_bytes),
+        directory: info.map_or_else(|| local.directory.clone(), |info| local.storage(&info.settings)),
+    })
 }
