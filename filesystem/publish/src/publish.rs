@@ -134,6 +134,9 @@ pub fn publish(
     (statistics.files_read, statistics.bytes_read, statistics.objects) =
         (read.files, read.bytes_read, read.objects);
     statistics.files_vanished = contents.vanished();
+    if read.objects.new > 0 {
+        head.store.begin_sync();
+    }
     statistics.contents_time = clock.lap();
 
     progress.phase(Phase::Catalogs);

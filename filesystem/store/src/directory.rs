@@ -6,19 +6,30 @@
 //! ROOT/data/txn/                              what is being written; never served, never listed
 //! ```
 //!
-//! An object appears under its name by a rename of a whole file. It is not synced one by one: [`ObjectStore::sync`]
-//! does that once before a manifest that refers to it is switched. A file of the wrong size, as a loss of power before
-//! that may leave it, doesn't count as present and is written again.
+//! An object appears under its name as a whole file: one without a name that is linked, or where the file system has no such
+//! files, one that is renamed. It is not synced one by one: [`ObjectStore::sync`] does that once before a manifest that refers
+//! to it is switched, and what it does is begun while objects are still put. A file of the wrong size, as a loss of power
+//! before that may leave it, doesn't count as present and is written again.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use varve_content::{Hasher, ObjectName};
 
 use crate::{Deadline, Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile, StoreError};
+
+mod unnamed;
+mod write_back;
+
+use unnamed::Linked;
+use write_back::WriteBack;
 
 /// How much is read at once from a large object.
 const PIECE: usize = 256 << 10;
@@ -28,8 +39,13 @@ const PIECE: usize = 256 << 10;
 pub struct DirectoryStore {
     root: PathBuf,
     data: PathBuf,
+    /// `data`, open: objects are found relative to it, and a sync through it reports every failed write since.
+    opened: Arc<OwnedFd>,
     temporary: PathBuf,
     counter: AtomicU64,
+    /// Objects are linked; if not, renamed.
+    links: AtomicBool,
+    write_back: WriteBack,
 }
 
 impl DirectoryStore {
@@ -38,12 +54,13 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::Io`] if a directory can't be made.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let store = Self::at(root.into());
+        let root = root.into();
+        let data = root.join("data");
         for number in 0..=255_u8 {
-            make_directory(&store.data.join(format!("{number:02x}")))?;
+            make_directory(&data.join(format!("{number:02x}")))?;
         }
-        make_directory(&store.temporary)?;
-        Ok(store)
+        make_directory(&data.join("txn"))?;
+        Self::open(root)
     }
 
     /// Opens a store that exists, for reading or writing.
@@ -51,15 +68,28 @@ impl DirectoryStore {
     /// # Errors
     /// [`StoreError::NotFound`] if there is no `data` directory.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let store = Self::at(root.into());
-        match fs::metadata(&store.data) {
-            Ok(metadata) if metadata.is_dir() => Ok(store),
-            Ok(_) => Err(StoreError::NotFound { name: "data".to_owned(), place: store.place() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(StoreError::NotFound { name: "data".to_owned(), place: store.place() })
+        let root = root.into();
+        let data = root.join("data");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match rustix::fs::open(&data, flags, Mode::empty()) {
+            Ok(opened) => Arc::new(opened),
+            Err(Errno::NOENT | Errno::NOTDIR) => {
+                return Err(StoreError::NotFound {
+                    name: "data".to_owned(),
+                    place: root.display().to_string(),
+                });
             }
-            Err(error) => Err(StoreError::io("open", &store.data, error)),
-        }
+            Err(errno) => return Err(StoreError::io("open", &data, errno)),
+        };
+        Ok(Self {
+            temporary: data.join("txn"),
+            root,
+            data,
+            opened,
+            counter: AtomicU64::new(0),
+            links: AtomicBool::new(true),
+            write_back: WriteBack::default(),
+        })
     }
 
     /// The directory.
@@ -87,11 +117,6 @@ impl DirectoryStore {
             }
         }
         Ok(())
-    }
-
-    fn at(root: PathBuf) -> Self {
-        let data = root.join("data");
-        Self { temporary: data.join("txn"), data, root, counter: AtomicU64::new(0) }
     }
 
     fn object_path(&self, name: &ObjectName) -> PathBuf {
@@ -205,11 +230,27 @@ impl ObjectStore for DirectoryStore {
     }
 
     fn put_absent(&self, name: &ObjectName, stored: &[u8]) -> Result<bool, StoreError> {
-        let absent = self.stored_size(name)? != Some(stored.len() as u64);
-        if absent {
-            self.replace(&self.object_path(name), stored, false)?;
+        let size = self.stored_size(name)?;
+        if size == Some(stored.len() as u64) {
+            return Ok(false);
         }
-        Ok(absent)
+        let linked = if size.is_none() && self.links.load(Ordering::Relaxed) {
+            unnamed::write(&self.opened, &name.path(), stored)
+                .map_err(|error| StoreError::io("write", &self.object_path(name), error))?
+        } else {
+            Linked::NoDirectory
+        };
+        match linked {
+            Linked::Taken if self.stored_size(name)? == Some(stored.len() as u64) => return Ok(false),
+            Linked::New => {}
+            Linked::Taken | Linked::NoDirectory => self.replace(&self.object_path(name), stored, false)?,
+            Linked::Unsupported => {
+                self.links.store(false, Ordering::Relaxed);
+                self.replace(&self.object_path(name), stored, false)?;
+            }
+        }
+        self.write_back.stored(&self.opened, stored.len() as u64);
+        Ok(true)
     }
 
     fn contains(&self, name: &ObjectName) -> Result<bool, StoreError> {
@@ -217,11 +258,13 @@ impl ObjectStore for DirectoryStore {
     }
 
     fn stored_size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        let path = self.object_path(name);
-        match fs::metadata(&path) {
-            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::io("look up", &path, error)),
+        match rustix::fs::statat(&*self.opened, name.path(), AtFlags::empty()) {
+            Ok(stat) => {
+                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                Ok(is_file.then_some(stat.st_size as u64))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(StoreError::io("look up", &self.object_path(name), errno)),
         }
     }
 
@@ -272,8 +315,12 @@ impl ObjectStore for DirectoryStore {
             .map_err(|error| StoreError::io("sync", &self.root, error))
     }
 
+    fn begin_sync(&self) {
+        self.write_back.begin(&self.opened);
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
-        let synced = File::open(&self.data).and_then(|data| Ok(rustix::fs::syncfs(data)?));
+        let synced = self.write_back.end().and_then(|()| Ok(rustix::fs::syncfs(&*self.opened)?));
         synced.map_err(|error| StoreError::io("sync", &self.data, error))
     }
 }

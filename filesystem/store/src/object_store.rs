@@ -117,6 +117,9 @@ pub trait ObjectStore: ObjectSource {
     /// [`StoreError::Io`] or [`StoreError::Transport`]; then the old file stands.
     fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError>;
 
+    /// Begins what [`Self::sync`] will have to do, without waiting for it: there is a pause now in what is put.
+    fn begin_sync(&self) {}
+
     /// Returns once everything put so far survives a loss of power.
     ///
     /// # Errors
