@@ -135,8 +135,9 @@ impl Filesystem for RepositoryFilesystem {
         for capability in [
             InitFlags::FUSE_ASYNC_READ,
             InitFlags::FUSE_PARALLEL_DIROPS,
+            // Always: with FUSE_READDIRPLUS_AUTO the first page of a listing brings attributes, and each name of the others
+            // costs a LOOKUP when a walk comes to it.
             InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_READDIRPLUS_AUTO,
             InitFlags::FUSE_CACHE_SYMLINKS,
             InitFlags::FUSE_NO_OPEN_SUPPORT,
             InitFlags::FUSE_NO_OPENDIR_SUPPORT,
@@ -151,9 +152,6 @@ impl Filesystem for RepositoryFilesystem {
         let _ = config.set_max_write(LARGEST_REQUEST);
         let _ = config.set_max_background(MOST_BACKGROUND);
         let _ = config.set_congestion_threshold(MOST_BACKGROUND);
-        if let Err(largest) = config.set_max_readahead(4 * LARGEST_REQUEST) {
-            let _ = config.set_max_readahead(largest);
-        }
         Ok(())
     }
 
