@@ -23,6 +23,9 @@ const HELPER: &str = "fusermount3";
 const KIND: &str = "fuse.varve";
 /// The largest request that Linux makes without being told otherwise.
 pub(crate) const LARGEST_REQUEST: u32 = 1 << 20;
+/// How far the kernel reads ahead. As much is read around each page of a program that is touched first, most of it in vain:
+/// more than this costs a compiler's start more than large files gain over the kernel's 128 KiB.
+const READAHEAD: u32 = LARGEST_REQUEST / 4;
 
 /// The number by which the kernel tells mounted file systems apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,13 +44,12 @@ pub(crate) struct Attached {
 /// Makes a new connection and mounts the directory through it.
 pub(crate) fn attach(order: &MountOrder) -> Result<Attached, MountError> {
     let connection = match mount_directly(order) {
-        Err(Errno::PERM | Errno::ACCESS) => mount_by_helper(order)?,
+        Err(Errno::PERM | Errno::ACCESS) => mount_by_helper_as_allowed(order)?,
         Err(errno) => return Err(MountError::io("mount", &order.directory)(errno.into())),
         Ok(connection) => connection,
     };
     let mounted = mount_table::mounted_on(&order.directory)?
         .ok_or_else(|| MountError::NotMounted { directory: order.directory.clone() })?;
-    widen_readahead(mounted.device);
     Ok(Attached { connection, device: mounted.device })
 }
 
@@ -123,8 +125,26 @@ fn mount_directly(order: &MountOrder) -> Result<OwnedFd, Errno> {
     Ok(connection)
 }
 
+/// Other users may enter only where `/etc/fuse.conf` lets them: else the mount is for its owner alone.
+fn mount_by_helper_as_allowed(order: &MountOrder) -> Result<OwnedFd, MountError> {
+    match mount_by_helper(order, order.access) {
+        Err(MountError::Helper { message, .. })
+            if order.access == Access::Everyone && message.contains("allow_other") =>
+        {
+            let connection = mount_by_helper(order, Access::Owner)?;
+            tracing::warn!(
+                directory = %order.directory.display(),
+                message,
+                "only the user who mounts may enter"
+            );
+            Ok(connection)
+        }
+        result => result,
+    }
+}
+
 /// The helper opens the connection, mounts, and passes the connection back over a socket whose number it gets.
-fn mount_by_helper(order: &MountOrder) -> Result<OwnedFd, MountError> {
+fn mount_by_helper(order: &MountOrder, access: Access) -> Result<OwnedFd, MountError> {
     let failed =
         |message: String| MountError::Helper { action: "mount", directory: order.directory.clone(), message };
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()
@@ -135,7 +155,7 @@ fn mount_by_helper(order: &MountOrder) -> Result<OwnedFd, MountError> {
         order.source.replace('\\', "\\\\").replace(',', "\\,")
     );
     options.push_str(if order.set_id { ",suid" } else { ",nosuid" });
-    if order.access == Access::Everyone {
+    if access == Access::Everyone {
         options.push_str(",allow_other");
     }
     let mut child = Command::new(HELPER)
@@ -192,10 +212,11 @@ fn unmount_by_helper(directory: &Path, lazy: bool) -> Result<(), MountError> {
     Err(failed(words))
 }
 
-/// The kernel starts with 128 KiB of readahead whatever a FUSE server asks for; only this file raises it.
-fn widen_readahead(device: Device) {
+/// The kernel starts with 128 KiB of readahead whatever a FUSE server asks for; only this file raises it. To be called once
+/// the first request was answered: its answer cuts the readahead down to those 128 KiB again.
+pub(crate) fn widen_readahead(device: Device) {
     let path = format!("/sys/class/bdi/{}:{}/read_ahead_kb", device.major, device.minor);
-    if let Err(error) = std::fs::write(&path, format!("{}", 4 * LARGEST_REQUEST / 1024)) {
+    if let Err(error) = std::fs::write(&path, format!("{}", READAHEAD / 1024)) {
         tracing::debug!(%path, %error, "cannot raise the readahead");
     }
 }

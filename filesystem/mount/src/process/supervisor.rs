@@ -245,6 +245,9 @@ impl Supervisor {
 
     fn ready(&mut self) {
         self.served_since = Some(Instant::now());
+        if let Some(attached) = &self.attached {
+            attach::widen_readahead(attached.device);
+        }
         match std::mem::replace(&mut self.caller, Caller::Nobody) {
             Caller::There(link) => {
                 let _ = link.send(&Message::Ready, &[]);
