@@ -6,6 +6,8 @@ mod documentation;
 mod fixtures;
 #[path = "scenarios/killed.rs"]
 mod killed;
+#[path = "scenarios/mounting.rs"]
+mod mounting;
 #[path = "scenarios/quota.rs"]
 mod quota;
 #[path = "scenarios/republish.rs"]

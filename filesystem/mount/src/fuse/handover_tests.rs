@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -94,7 +95,10 @@ fn a_killed_supervisor_is_replaced_and_the_mount_can_still_be_unmounted() {
     let file = File::open(mount.file()).unwrap();
     let supervisor = mount.supervisor();
     kill_process(supervisor);
-    wait_until(|| mount.supervisors().first().is_some_and(|&now| now != supervisor));
+    // It listens to signals once it holds what its predecessor held.
+    wait_until(|| {
+        mount.supervisors().first().is_some_and(|&now| now != supervisor && catches_termination(now))
+    });
     // The new supervisor does what the old one did.
     let worker = mount.worker();
     kill_process(worker);
@@ -114,6 +118,31 @@ fn a_worker_told_to_end_unmounts() {
     rustix::process::kill_process(pid(mount.worker()), rustix::process::Signal::TERM).unwrap();
     wait_until(|| mount.supervisors().is_empty() && mount.workers().is_empty());
     assert_eq!(mount_table::mounted_on(&mount.directory).unwrap(), None);
+}
+
+#[test]
+fn open_files_keep_a_mount_alive_until_it_is_told_twice_to_end() {
+    type Process = fn(&Scratch) -> u32;
+    let processes: [(Process, bool); 3] =
+        [(Scratch::supervisor, false), (Scratch::worker, false), (Scratch::supervisor, true)];
+    for (told, adopted) in processes {
+        let Some(mount) = Scratch::mount(|_| {}) else { return };
+        if adopted {
+            let first = mount.supervisor();
+            kill_process(first);
+            wait_until(|| !mount.supervisors().is_empty() && mount.supervisor() != first);
+        }
+        let mut open = File::open(mount.file()).unwrap();
+        let told = told(&mount);
+        wait_until(|| catches_termination(told));
+        let terminate = || rustix::process::kill_process(pid(told), rustix::process::Signal::TERM).unwrap();
+        terminate();
+        wait_until(|| mount_table::mounted_on(&mount.directory).unwrap().is_none());
+        open.read_exact(&mut [0; 4096]).unwrap();
+        terminate();
+        wait_until(|| mount.supervisors().is_empty() && mount.workers().is_empty());
+        assert!(open.read(&mut [0; 4096]).is_err());
+    }
 }
 
 #[test]
@@ -258,6 +287,14 @@ fn order_for(directory: &Path) -> MountOrder {
         log: None,
         without_resend: false,
     }
+}
+
+/// Whether a process has begun to listen to SIGTERM.
+fn catches_termination(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0);
+    caught & (1 << (rustix::process::Signal::TERM.as_raw() - 1)) != 0
 }
 
 fn kill_process(process: u32) {

@@ -37,6 +37,8 @@ pub(crate) enum Message {
     Failed { message: String },
     /// Worker to supervisor: somebody wants the directory to be unmounted.
     Detach,
+    /// Supervisor to worker: leave at once, whatever is open.
+    Leave,
     /// Worker to supervisor: the kernel ended the connection, since the directory was unmounted.
     Ended,
 }

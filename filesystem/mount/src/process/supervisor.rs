@@ -87,6 +87,14 @@ enum Event {
     Signal(i32),
 }
 
+/// Who said that the mount is to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Teller {
+    Signal,
+    /// The worker, which got a signal.
+    Worker,
+}
+
 struct Worker {
     link: Link,
     /// `None` if another supervisor started it.
@@ -103,7 +111,7 @@ struct Supervisor {
     started: usize,
     served_since: Option<Instant>,
     young_deaths: usize,
-    detached: bool,
+    told: Vec<Teller>,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
@@ -137,7 +145,7 @@ impl Supervisor {
             started: 0,
             served_since: None,
             young_deaths: 0,
-            detached: false,
+            told: Vec::new(),
             sender,
             events,
         })
@@ -165,7 +173,11 @@ impl Supervisor {
                     Message::Prepared => self.serve()?,
                     Message::Ready => self.ready(),
                     Message::Failed { message } => return Err(MountError::Worker { message }),
-                    Message::Detach => self.detach()?,
+                    Message::Detach => {
+                        if self.told_to_end(Teller::Worker)? {
+                            return Ok(());
+                        }
+                    }
                     Message::Ended => {
                         self.end_worker();
                         return Ok(());
@@ -180,17 +192,11 @@ impl Supervisor {
                         return Err(MountError::Vanished { directory: self.order.directory.clone() });
                     }
                 }
-                Event::Signal(_) if self.detached => {
-                    tracing::info!("told twice to end: open files are given up");
-                    self.end_worker();
-                    return Ok(());
-                }
                 Event::Signal(signal) => {
-                    tracing::info!(signal, "told to end: unmounting");
-                    if self.attached.is_none() {
-                        return Err(MountError::Vanished { directory: self.order.directory.clone() });
+                    tracing::info!(signal, "told to end");
+                    if self.told_to_end(Teller::Signal)? {
+                        return Ok(());
                     }
-                    self.detach()?;
                 }
             }
         }
@@ -296,16 +302,26 @@ impl Supervisor {
             .map_err(|source| MountError::Link { action: "write the journal", source })
     }
 
-    fn detach(&mut self) -> Result<(), MountError> {
-        if let Some(attached) = &self.attached {
-            self.detached = true;
-            attach::detach(&self.order.directory, attached.device)?;
+    /// Unmounts; told so again in the same way, gives up files that are still open. Returns whether the mount is over. A
+    /// signal that reaches both processes at a time, as from a terminal, counts once.
+    fn told_to_end(&mut self, by: Teller) -> Result<bool, MountError> {
+        if self.told.contains(&by) {
+            tracing::info!("told twice to end: open files are given up");
+            self.end_worker();
+            return Ok(true);
         }
-        Ok(())
+        self.told.push(by);
+        let Some(attached) = &self.attached else {
+            return Err(MountError::Vanished { directory: self.order.directory.clone() });
+        };
+        attach::detach(&self.order.directory, attached.device)?;
+        Ok(false)
     }
 
     fn end_worker(&mut self) {
         if let Some(Worker { link, child }) = self.worker.take() {
+            // Ours is killed below; one that another supervisor started knows by this that nobody is to come after us.
+            let _ = link.send(&Message::Leave, &[]);
             drop(link);
             if let Some(mut child) = child {
                 if !self.has_ended(&mut child) {

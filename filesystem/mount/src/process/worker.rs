@@ -104,7 +104,11 @@ impl Guardian {
         loop {
             let link = self.link.lock().as_ref().and_then(|link| link.try_clone().ok());
             if let Some(link) = link {
-                while let Ok(Some(_)) = link.receive() {}
+                while let Ok(Some((message, _))) = link.receive() {
+                    if matches!(message, Message::Leave) {
+                        std::process::exit(0);
+                    }
+                }
             }
             *self.link.lock() = None;
             let now = Instant::now();
