@@ -4,26 +4,30 @@
 //! files and working directories keep their inodes, and these keep their content. What can't be fetched changes nothing: the
 //! old revision stays, and the next attempt comes later and later, up to the time to live.
 
-use std::collections::HashMap;
+mod schedule;
+
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use varve_repository::RepositoryName;
 use varve_store::Deadline;
 
+use self::schedule::Schedule;
 use crate::attached::Attached;
 use crate::error::chain;
 use crate::failure::Failure;
 use crate::fuse::notify::Notifications;
 use crate::fuse::session::Kernel;
 use crate::inodes::ROOT;
+use crate::pool::Pool;
 use crate::tree::Tree;
 
 /// Manifests are not asked for more often, whatever they say.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// The first pause after a failure; it doubles.
-const FIRST_RETRY: Duration = Duration::from_secs(2);
+/// So many repositories are asked for at a time.
+const MOST_AT_A_TIME: usize = 8;
 /// How long one attempt may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked for repositories that were attached meanwhile.
@@ -81,58 +85,77 @@ impl Nudge {
 /// Starts the thread that follows.
 pub(crate) fn start(tree: Arc<Tree>, announcer: Announcer) -> Nudge {
     let (nudge, nudges) = crossbeam_channel::unbounded();
+    let announcer = Arc::new(announcer);
     let _ = std::thread::Builder::new().name("follow".into()).spawn(move || run(&tree, &announcer, &nudges));
     Nudge(nudge)
 }
 
-/// When a repository is asked for next, and how often it failed in a row.
-struct Due {
-    at: Instant,
-    failures: u32,
+/// What came of asking for a repository; nothing if that panicked.
+struct Answer {
+    name: RepositoryName,
+    pause: Option<Duration>,
 }
 
-fn run(tree: &Arc<Tree>, announcer: &Announcer, nudges: &Receiver<Sender<()>>) {
-    let mut due: HashMap<RepositoryName, Due> = HashMap::new();
+/// Each repository is asked for on a thread of its own: one whose server does not answer delays no other.
+fn run(tree: &Arc<Tree>, announcer: &Arc<Announcer>, nudges: &Receiver<Sender<()>>) {
+    let pool = Pool::new(MOST_AT_A_TIME);
+    let (answer, answers) = crossbeam_channel::unbounded::<Answer>();
+    let mut schedule = Schedule::default();
     loop {
-        let wait = due.values().map(|due| due.at.saturating_duration_since(Instant::now())).min();
-        let nudge = match nudges.recv_timeout(wait.unwrap_or(LOOK).min(LOOK)) {
-            Ok(done) => Some(done),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        for attached in tree.attached().into_iter().filter(|attached| attached.follows()) {
-            let entry = due.entry(attached.name.clone()).or_insert_with(|| {
+        let following: Vec<_> = tree.attached().into_iter().filter(|attached| attached.follows()).collect();
+        for attached in following {
+            let now = Instant::now();
+            schedule.add(&attached.name, now, || {
                 // A worker that took over has no manifest yet.
                 let known = attached.current.load().manifest.as_ref().map(|manifest| manifest.ttl);
-                let pause = known.map_or(Duration::ZERO, |ttl| pause_of(&attached, ttl));
-                Due { at: Instant::now() + pause, failures: 0 }
+                known.map_or(Duration::ZERO, |ttl| pause_of(&attached, ttl))
             });
-            if nudge.is_none() && entry.at > Instant::now() {
-                continue;
+            if schedule.begin(&attached.name, now) {
+                let (tree, announcer, answer) = (Arc::clone(tree), Arc::clone(announcer), answer.clone());
+                pool.run(move || ask(&tree, &attached, &announcer, &answer));
             }
-            let pause = match refresh(tree, &attached, announcer) {
-                Ok(ttl) => {
-                    entry.failures = 0;
-                    pause_of(&attached, ttl)
-                }
-                Err(failure) => {
-                    entry.failures += 1;
-                    tracing::warn!(
-                        repository = %attached.name,
-                        error = chain(&failure),
-                        "cannot ask for a new revision, the present one stays"
-                    );
-                    let ttl = attached.current.load().manifest.as_ref().map(|manifest| manifest.ttl);
-                    let longest = pause_of(&attached, ttl.unwrap_or(PATIENCE));
-                    (FIRST_RETRY * 2u32.saturating_pow(entry.failures - 1)).min(longest)
-                }
-            };
-            entry.at = Instant::now() + pause;
         }
-        if let Some(done) = nudge {
-            let _ = done.send(());
+        let wait = schedule.pause(Instant::now()).unwrap_or(LOOK).min(LOOK);
+        crossbeam_channel::select! {
+            recv(answers) -> answer => if let Ok(Answer { name, pause }) = answer {
+                let longest = || longest_pause(tree, &name);
+                schedule.ended(&name, Instant::now(), pause.unwrap_or_else(longest), pause.is_some());
+            },
+            recv(nudges) -> nudge => match nudge {
+                Ok(done) => {
+                    // Those that were attached since the last look are to be asked for, too.
+                    for attached in tree.attached().iter().filter(|attached| attached.follows()) {
+                        schedule.add(&attached.name, Instant::now(), || Duration::ZERO);
+                    }
+                    schedule.hurry(Instant::now(), done);
+                }
+                Err(_) => return,
+            },
+            default(wait) => {}
         }
     }
+}
+
+fn ask(tree: &Arc<Tree>, attached: &Arc<Attached>, announcer: &Announcer, answer: &Sender<Answer>) {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| refresh(tree, attached, announcer)));
+    if let Ok(Err(failure)) = &result {
+        tracing::warn!(
+            repository = %attached.name,
+            error = chain(failure),
+            "cannot ask for a new revision, the present one stays"
+        );
+    }
+    let pause = result.ok().and_then(Result::ok).map(|ttl| pause_of(attached, ttl));
+    let _ = answer.send(Answer { name: attached.name.clone(), pause });
+}
+
+/// How late a repository that can't be reached is tried again at the latest.
+fn longest_pause(tree: &Tree, name: &RepositoryName) -> Duration {
+    let attached = tree.attached().into_iter().find(|attached| attached.name == *name);
+    attached.map_or(PATIENCE, |attached| {
+        let ttl = attached.current.load().manifest.as_ref().map(|manifest| manifest.ttl);
+        pause_of(&attached, ttl.unwrap_or(PATIENCE))
+    })
 }
 
 fn pause_of(attached: &Attached, ttl: Duration) -> Duration {
