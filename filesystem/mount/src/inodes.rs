@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use parking_lot::{Mutex, RwLock};
@@ -25,6 +26,8 @@ use crate::process::journal::{CatalogRecord, Journal, RangeRecord, Record};
 
 /// The root of the mount.
 pub(crate) const ROOT: u64 = 1;
+/// The cache maps indexes only that have more bytes.
+const SMALL: u64 = 64 << 10;
 /// The first number that a range may have.
 const FIRST: u64 = 2;
 
@@ -46,9 +49,20 @@ pub(crate) struct Loaded {
     pub(crate) first: u64,
     /// The ranges of nested catalogs that were entered, by the row of their mount point.
     nested: RwLock<HashMap<u32, Arc<Range>>>,
+    /// Whether it was asked since the last look of [`Inodes::retire`].
+    asked: AtomicBool,
+    /// So many looks in a row found that it was not.
+    idle: AtomicU32,
 }
 
 impl Loaded {
+    /// Notes that it is needed. Written once per look, so that threads don't fight for the line.
+    pub(crate) fn note_use(&self) {
+        if !self.asked.load(Ordering::Relaxed) {
+            self.asked.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// The range of the nested catalog at a row, if it was entered before.
     pub(crate) fn nested(&self, row: u32) -> Option<Arc<Range>> {
         self.nested.read().get(&row).cloned()
@@ -67,8 +81,14 @@ impl Range {
 
     /// Puts the catalog into use.
     pub(crate) fn load(&self, attached: Arc<Attached>, catalog: Arc<Catalog>) {
-        let nested = RwLock::default();
-        self.loaded.store(Some(Arc::new(Loaded { attached, catalog, first: self.first, nested })));
+        self.loaded.store(Some(Arc::new(Loaded {
+            attached,
+            catalog,
+            first: self.first,
+            nested: RwLock::default(),
+            asked: AtomicBool::new(true),
+            idle: AtomicU32::new(0),
+        })));
     }
 
     fn record(&self) -> RangeRecord {
@@ -188,12 +208,43 @@ impl Inodes {
         Ok(range)
     }
 
+    /// Puts the catalogs out of use that were not asked in so many looks in a row, this one included, and tells the cache of
+    /// the others that they are in use. The numbers stay: a request for one of them loads its catalog again. `keep` says which
+    /// are never put out of use.
+    pub(crate) fn retire(&self, looks: u32, keep: impl Fn(&Range) -> bool) -> Vec<Arc<Loaded>> {
+        let mut retired = Vec::new();
+        for range in self.ranges.load().iter() {
+            let Some(loaded) = range.loaded.load_full() else { continue };
+            let idle = if loaded.asked.swap(false, Ordering::Relaxed) {
+                loaded.idle.store(0, Ordering::Relaxed);
+                0
+            } else {
+                loaded.idle.fetch_add(1, Ordering::Relaxed) + 1
+            };
+            let index = loaded.catalog.index();
+            if idle >= looks && !keep(range) && returns_without_network(&loaded) {
+                range.loaded.compare_and_swap(&loaded, None);
+                retired.push(loaded);
+            } else {
+                index.mark_used();
+            }
+        }
+        retired
+    }
+
     /// How many catalogs are in use, and the largest number given.
     pub(crate) fn summary(&self) -> (usize, u64) {
         let ranges = self.ranges.load();
         let loaded = ranges.iter().filter(|range| range.loaded().is_some()).count();
         (loaded, ranges.last().map_or(ROOT, |last| last.first + last.length - 1))
     }
+}
+
+/// Whether the cache's disk has the catalog, unless it was evicted. The cache does not map what is small, so that small ones
+/// lie in memory as well.
+fn returns_without_network(loaded: &Loaded) -> bool {
+    let index = loaded.catalog.index();
+    index.lies_in_cache() || (index.size() <= SMALL && !loaded.attached.loader.cache().is_read_only())
 }
 
 fn position(ranges: &[Arc<Range>], inode: u64) -> Option<usize> {

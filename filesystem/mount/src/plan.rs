@@ -18,6 +18,8 @@ pub struct MountPlan {
     pub threads: Option<usize>,
     /// How many requests may wait for the network at a time; further ones wait for those.
     pub slow_requests: usize,
+    /// How often it is looked which catalogs are in use; the fifth time that one isn't, it goes out of memory.
+    pub tidying: Duration,
     /// Where the socket is that tells the state of the mount; no socket without it.
     pub control: Option<PathBuf>,
     /// The clock.
@@ -32,6 +34,7 @@ impl MountPlan {
             deadline: Duration::from_secs(30),
             threads: None,
             slow_requests: 128,
+            tidying: Duration::from_secs(60),
             control: None,
             now,
         }

@@ -1,6 +1,7 @@
 //! What a worker does with a plan: opens it, serves it, follows it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::control;
 use crate::error::{MountError, chain};
@@ -29,7 +30,7 @@ fn prepare(
 ) -> Result<Prepared<RepositoryFilesystem>, MountError> {
     let failed = |error: &dyn std::error::Error| MountError::Worker { message: chain(error) };
     let plan = plan(&order.settings).map_err(|error| failed(error.as_ref()))?;
-    let (control, directory) = (plan.control.clone(), order.directory.clone());
+    let (control, directory, tidying) = (plan.control.clone(), order.directory.clone(), plan.tidying);
     let threads = plan.threads.unwrap_or_else(|| {
         2 * std::thread::available_parallelism().map_or(4, std::num::NonZeroUsize::get).clamp(2, 64)
     });
@@ -40,6 +41,7 @@ fn prepare(
         filesystem,
         threads,
         begun: Box::new(move |kernel, notifications| {
+            tidy_up_every(tidying, Arc::clone(&tree));
             let nudge = follow::start(Arc::clone(&tree), Announcer::new(kernel, notifications));
             if let Some(path) = &control
                 && let Err(error) = control::listen(path, directory, tree, nudge)
@@ -48,4 +50,17 @@ fn prepare(
             }
         }),
     })
+}
+
+/// Looks after the catalogs in memory for as long as the process lives.
+fn tidy_up_every(pause: Duration, tree: Arc<Tree>) {
+    let started = std::thread::Builder::new().name("tidy".into()).spawn(move || {
+        loop {
+            std::thread::sleep(pause);
+            tree.tidy_up();
+        }
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "catalogs stay in memory: no thread to look after them");
+    }
 }

@@ -21,6 +21,9 @@ use crate::plan::{MountPlan, MountedRepository, PlanRoot, RepositorySource};
 use crate::pool::Pool;
 use crate::process::journal::{Journal, Record, RootRecord};
 
+/// A catalog that nobody asked during so many calls of [`Tree::tidy_up`] goes out of use.
+const LOOKS_BEFORE_RETIREMENT: u32 = 5;
+
 /// Everything that is served.
 pub(crate) struct Tree {
     pub(crate) plan: Limits,
@@ -157,7 +160,10 @@ impl Tree {
             return self.root_place(attached).map(Node::Entry);
         }
         if let Some(guard) = self.inodes.find_loaded(inode) {
-            let first = guard.as_ref().map_or(0, |loaded| loaded.first);
+            let first = guard.as_ref().map_or(0, |loaded| {
+                loaded.note_use();
+                loaded.first
+            });
             return Ok(Node::Entry(Place { loaded: Held::Guard(guard), row: (inode - first) as u32 }));
         }
         let range = self.inodes.find(inode).ok_or(Failure::NoInode { inode })?;
@@ -243,7 +249,8 @@ impl Tree {
         let loaded = place.loaded().ok_or(Failure::NoEntry)?;
         if let Some(range) = loaded.nested(place.row) {
             let nested = range.loaded();
-            if nested.is_some() {
+            if let Some(loaded) = nested.as_ref() {
+                loaded.note_use();
                 return Ok(Place { loaded: Held::Guard(nested), row: 0 });
             }
         }
@@ -284,6 +291,17 @@ impl Tree {
         let length = u64::from(catalog.index().len());
         let range = self.inodes.range_of(name, Some(&reference), length)?;
         Ok(Revision { manifest: None, reference, catalog, range })
+    }
+
+    /// To be called every few minutes: tells the cache which catalogs are in use, and puts those out of use that nobody has
+    /// asked for a while. What is shown at the root of a repository stays.
+    pub(crate) fn tidy_up(&self) {
+        let attached = self.attached();
+        let shown: Vec<u64> = attached.iter().map(|attached| attached.current.load().range.first).collect();
+        for loaded in self.inodes.retire(LOOKS_BEFORE_RETIREMENT, |range| shown.contains(&range.first)) {
+            loaded.attached.loader.release(&loaded.catalog.reference().hash);
+            tracing::debug!(repository = %loaded.attached.name, path = %loaded.catalog.reference().path, "a catalog is out of use");
+        }
     }
 
     fn root_place(&self, attached: &Arc<Attached>) -> Result<Place, Failure> {

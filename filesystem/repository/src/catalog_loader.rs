@@ -99,6 +99,11 @@ impl CatalogLoader {
         self.kept.get(hash)
     }
 
+    /// Keeps a catalog open no longer; it ends with its last user, and is loaded anew when it is needed again.
+    pub fn release(&self, hash: &ContentHash) {
+        self.kept.remove(hash);
+    }
+
     /// How many catalogs are kept open.
     pub fn kept(&self) -> usize {
         self.kept.len()

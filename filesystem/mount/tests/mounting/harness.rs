@@ -149,6 +149,9 @@ pub(crate) fn plan(settings: &Value) -> Result<MountPlan, AnyError> {
     if let Some(milliseconds) = settings["deadline"].as_u64() {
         plan.deadline = Duration::from_millis(milliseconds);
     }
+    if let Some(milliseconds) = settings["tidying"].as_u64() {
+        plan.tidying = Duration::from_millis(milliseconds);
+    }
     plan.control = settings["control"].as_str().map(PathBuf::from);
     Ok(plan)
 }

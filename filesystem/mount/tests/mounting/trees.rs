@@ -3,9 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::json;
-use varve_testkit::{Fixture, assert_same, listing};
+use varve_testkit::{Fixture, assert_same, listing, wait_until};
 
-use crate::harness::{Mount, of_fixture};
+use crate::harness::{LONG, Mount, of_fixture};
 
 #[test]
 fn repositories_are_attached_by_name() {
@@ -33,6 +33,25 @@ fn repositories_are_attached_by_name() {
         let text = listing(&mount.path(fixture.name())).unwrap();
         assert_same(&fixture.expected_text(None).unwrap(), &text, &|_, _| false);
     }
+}
+
+#[test]
+fn catalogs_that_nobody_needs_leave_memory_and_come_back() {
+    let fixture = Fixture::sha1();
+    let mut settings = of_fixture(&fixture);
+    settings["tidying"] = json!(10);
+    let Some(mount) = Mount::new(settings) else { return };
+    let expected = fixture.expected_text(None).unwrap();
+    let open = std::fs::File::open(mount.path("/chunked.bin")).unwrap();
+    for _ in 0..3 {
+        assert_same(&expected, &listing(&mount.directory).unwrap(), &|_, _| false);
+        wait_until("only the root catalog is in use", LONG, || mount.status().catalogs == 1);
+        // Without these the kernel would answer most of it by itself.
+        let _ = std::fs::write("/proc/sys/vm/drop_caches", "3");
+    }
+    let mut content = vec![0; open.metadata().unwrap().size() as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&open, &mut content, 0).unwrap();
+    assert_eq!(content, std::fs::read(mount.path("/chunked.bin")).unwrap());
 }
 
 #[test]

@@ -63,6 +63,14 @@ impl Kept {
         self.catalogs.store(Arc::new(catalogs));
     }
 
+    pub(super) fn remove(&self, hash: &ContentHash) {
+        let _writing = self.writing.lock();
+        let mut catalogs = HashMap::clone(&self.catalogs.load());
+        if catalogs.remove(hash).is_some() {
+            self.catalogs.store(Arc::new(catalogs));
+        }
+    }
+
     pub(super) fn for_each(&self, visit: impl Fn(&Catalog)) {
         for stamped in self.catalogs.load().values() {
             visit(&stamped.catalog);
@@ -121,5 +129,9 @@ mod tests {
         }
         assert!(kept.get(&catalog(99).reference.hash).is_some());
         assert!(kept.get(&catalog(0).reference.hash).is_none());
+        let before = kept.len();
+        kept.remove(&favourite.reference.hash);
+        assert!(kept.get(&favourite.reference.hash).is_none());
+        assert_eq!(kept.len(), before - 1);
     }
 }

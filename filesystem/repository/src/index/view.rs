@@ -141,6 +141,11 @@ impl CatalogIndex {
         self.all().len() as u64
     }
 
+    /// Whether the index is mapped from a file of the cache, so that it can be had again without the network.
+    pub fn lies_in_cache(&self) -> bool {
+        matches!(&self.bytes, IndexBytes::Mapped(mapped) if !mapped.is_memory_only())
+    }
+
     /// Tells the cache, if the index lies in one, that it is still in use.
     pub fn mark_used(&self) {
         if let IndexBytes::Mapped(mapped) = &self.bytes {
