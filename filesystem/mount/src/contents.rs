@@ -1,89 +1,58 @@
-//! Reads files: finds the object or chunk behind an offset, keeps large ones open, fetches the next chunk ahead of a reader.
+//! Reads files: finds the object or chunk behind an offset, keeps large ones open, fetches ahead of readers.
 
+mod ahead;
+mod bundled;
+mod open;
+
+use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 use varve_content::{ContentHash, ObjectKind, ObjectName};
-use varve_repository::{Chunk, ContentView, EntryView};
-use varve_store::{Cache, CachedObject, Deadline, ObjectRequest, ObjectSource, PlainSize, StoreError};
+use varve_repository::{Catalog, Chunk, ChunksView, ContentView, EntryView};
+use varve_store::{Cache, CachedObject, ObjectRequest, ObjectSource, PlainSize, StoreError};
 
+use self::ahead::MOST_AHEAD;
+use self::bundled::Bundled;
 use crate::failure::{Failure, Patience};
-use crate::pool::Pool;
+
+pub(crate) use self::ahead::Ahead;
+pub(crate) use self::open::OpenObjects;
 
 /// Smaller objects are read in one request and then kept by the kernel: holding them open is of no use.
 const WORTH_KEEPING: u64 = 128 << 10;
-/// Shards of the open objects, and how many each holds.
-const SHARDS: usize = 16;
-const OPEN_PER_SHARD: usize = 32;
-/// At most so many chunks are fetched ahead at a time.
-const MOST_AHEAD: usize = 8;
-/// What is fetched ahead has this long.
-const AHEAD_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Objects held open, the least recently used go first. Shared by all repositories of a mount.
-pub(crate) struct OpenObjects {
-    shards: Vec<Mutex<LruCache<ContentHash, CachedObject>>>,
-    ahead: Arc<AtomicUsize>,
-    pool: Arc<Pool>,
-}
-
-impl OpenObjects {
-    pub(crate) fn new(pool: Arc<Pool>) -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(LruCache::unbounded())).collect(),
-            ahead: Arc::default(),
-            pool,
-        }
-    }
-
-    fn shard(&self, hash: &ContentHash) -> &Mutex<LruCache<ContentHash, CachedObject>> {
-        &self.shards[usize::from(hash.digest()[0]) % SHARDS]
-    }
-
-    fn get(&self, hash: &ContentHash) -> Option<CachedObject> {
-        self.shard(hash).lock().get(hash).cloned()
-    }
-
-    fn holds(&self, hash: &ContentHash) -> bool {
-        self.shard(hash).lock().contains(hash)
-    }
-
-    fn put(&self, hash: ContentHash, object: &CachedObject) {
-        let mut object = object.clone();
-        object.release_memory();
-        let evicted = {
-            let mut shard = self.shard(&hash).lock();
-            shard.put(hash, object);
-            (shard.len() > OPEN_PER_SHARD).then(|| shard.pop_lru())
-        };
-        // Closed outside of the lock.
-        drop(evicted);
-    }
-
-    fn forget(&self, hash: &ContentHash) {
-        let forgotten = self.shard(hash).lock().pop(hash);
-        drop(forgotten);
-    }
-
-    /// How many are open.
-    pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
-    }
-}
+/// Of how many chunked files it is known how often their chunks were missed.
+const MOST_KNOWN: NonZeroUsize = NonZeroUsize::new(256).expect("because it is not 0");
 
 /// The files of one repository.
 pub(crate) struct Contents {
     cache: Arc<Cache>,
     source: Arc<dyn ObjectSource>,
     open: Arc<OpenObjects>,
+    ahead: Arc<Ahead>,
+    bundled: Arc<Bundled>,
+    /// How often a chunk had to be fetched, by the first chunk of the file.
+    missed_chunks: Mutex<LruCache<ContentHash, u32>>,
+}
+
+/// Where an object was found.
+#[derive(PartialEq, Eq)]
+enum Found {
+    Here,
+    AtTheSource,
 }
 
 impl Contents {
-    pub(crate) fn new(cache: Arc<Cache>, source: Arc<dyn ObjectSource>, open: Arc<OpenObjects>) -> Self {
-        Self { cache, source, open }
+    pub(crate) fn new(
+        cache: Arc<Cache>,
+        source: Arc<dyn ObjectSource>,
+        open: Arc<OpenObjects>,
+        ahead: Arc<Ahead>,
+    ) -> Self {
+        let bundled = Arc::new(Bundled::new(Arc::clone(&cache), Arc::clone(&source)));
+        Self { cache, source, open, ahead, bundled, missed_chunks: Mutex::new(LruCache::new(MOST_KNOWN)) }
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -93,6 +62,7 @@ impl Contents {
     /// Fills the buffer from `offset` on as far as the file goes, and says how far.
     pub(crate) fn read(
         &self,
+        catalog: &Arc<Catalog>,
         entry: &EntryView<'_>,
         offset: u64,
         buffer: &mut [u8],
@@ -109,7 +79,9 @@ impl Contents {
         match entry.content().ok_or(Failure::OtherKind)? {
             ContentView::Whole(hash) => {
                 let request = request_of(ObjectName::new(hash, ObjectKind::File), entry, entry.size());
-                self.read_object(&request, offset, buffer, patience)?;
+                if !self.read_bundled(catalog, entry, &request, offset, buffer, patience)? {
+                    self.read_object(&request, offset, buffer, patience)?;
+                }
             }
             ContentView::Chunks(chunks) => {
                 let mut done = 0;
@@ -118,8 +90,9 @@ impl Contents {
                     let chunk = chunks.at(at).ok_or(Failure::OtherKind)?;
                     let end = (chunk.offset + chunk.size - offset).min(wanted as u64) as usize;
                     let part = &mut buffer[done..end];
-                    self.read_object(&chunk_request(&chunk, entry), at - chunk.offset, part, patience)?;
-                    self.look_ahead(entry, &chunk);
+                    let found =
+                        self.read_object(&chunk_request(&chunk, entry), at - chunk.offset, part, patience)?;
+                    self.look_ahead(entry, chunks, &chunk, &found);
                     done = end;
                 }
             }
@@ -127,13 +100,42 @@ impl Contents {
         Ok(wanted)
     }
 
-    /// The cached copy of an object, if there is one.
+    /// The cached copy of a file that is one object, if there is one.
     pub(crate) fn copy_of(
         &self,
-        name: ObjectName,
+        catalog: &Arc<Catalog>,
         entry: &EntryView<'_>,
-    ) -> Result<Option<CachedObject>, StoreError> {
-        self.cache.peek(&request_of(name, entry, entry.size()))
+        hash: ContentHash,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(file) = self.bundled.find(catalog, entry) {
+            let mut copy = vec![0; entry.size() as usize];
+            if self.bundled.read_here(catalog, &file, 0, &mut copy, None) {
+                return Ok(Some(copy));
+            }
+        }
+        let request = request_of(ObjectName::new(hash, ObjectKind::File), entry, entry.size());
+        self.cache.peek(&request)?.map(CachedObject::into_bytes).transpose()
+    }
+
+    /// Fills the whole buffer from a bundle, if the file is in one that is here or ought to be fetched.
+    fn read_bundled(
+        &self,
+        catalog: &Arc<Catalog>,
+        entry: &EntryView<'_>,
+        request: &ObjectRequest,
+        offset: u64,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<bool, Failure> {
+        let Some(file) = self.bundled.find(catalog, entry) else { return Ok(false) };
+        if self.bundled.read_here(catalog, &file, offset, buffer, Some(&self.ahead)) {
+            return Ok(true);
+        }
+        let Patience::Until(deadline) = patience else { return Ok(false) };
+        if self.cache.peek(request)?.is_some() || !self.bundled.missed(catalog, &file, deadline) {
+            return Ok(false);
+        }
+        Ok(self.bundled.read_here(catalog, &file, offset, buffer, Some(&self.ahead)))
     }
 
     /// Fills the whole buffer. A copy that turns out to be damaged is fetched again, once.
@@ -143,56 +145,77 @@ impl Contents {
         offset: u64,
         buffer: &mut [u8],
         patience: Patience,
-    ) -> Result<(), Failure> {
-        match self.object(request, patience)?.read_at(offset, buffer) {
+    ) -> Result<Found, Failure> {
+        let (object, found) = self.object(request, patience)?;
+        match object.read_at(offset, buffer) {
             Err(StoreError::DamagedCopy { path }) => {
                 tracing::warn!(%path, "a damaged copy is fetched again");
                 self.open.forget(&request.name.hash);
-                self.object(request, patience)?.read_at(offset, buffer)?;
-                Ok(())
+                self.object(request, patience)?.0.read_at(offset, buffer)?;
+                Ok(Found::AtTheSource)
             }
-            result => Ok(result.map(|_| ())?),
+            result => Ok(result.map(|_| found)?),
         }
     }
 
-    fn object(&self, request: &ObjectRequest, patience: Patience) -> Result<CachedObject, Failure> {
+    fn object(&self, request: &ObjectRequest, patience: Patience) -> Result<(CachedObject, Found), Failure> {
         let hash = request.name.hash;
         if let Some(object) = self.open.get(&hash) {
-            return Ok(object);
+            return Ok((object, Found::Here));
         }
-        let object = match patience {
-            Patience::None => self.cache.peek(request)?.ok_or(Failure::WouldBlock)?,
-            Patience::Until(deadline) => self.cache.get(request, self.source.as_ref(), deadline)?,
+        let (object, found) = match patience {
+            Patience::None => (self.cache.peek(request)?.ok_or(Failure::WouldBlock)?, Found::Here),
+            // Whoever may wait is here because a look into the cache was in vain.
+            Patience::Until(deadline) => {
+                (self.cache.get(request, self.source.as_ref(), deadline)?, Found::AtTheSource)
+            }
         };
         if object.len() > WORTH_KEEPING {
             self.open.put(hash, &object);
         }
-        Ok(object)
+        Ok((object, found))
     }
 
-    /// Fetches the chunk behind this one if the reader came here from the one before.
-    fn look_ahead(&self, entry: &EntryView<'_>, chunk: &Chunk) {
-        let Some(ContentView::Chunks(chunks)) = entry.content() else { return };
-        let Some(next) = chunks.at(chunk.offset + chunk.size) else { return };
-        let Some(before) = chunk.offset.checked_sub(1).and_then(|offset| chunks.at(offset)) else { return };
-        if self.open.holds(&next.hash) || !self.open.holds(&before.hash) {
+    /// Fetches chunks behind this one: the next if the reader came here from the one before, and, the more often chunks of
+    /// this file were missing, the more of the others, whatever the order they are read in.
+    fn look_ahead(&self, entry: &EntryView<'_>, chunks: ChunksView<'_>, chunk: &Chunk, found: &Found) {
+        let window = match found {
+            Found::AtTheSource => {
+                let Some(first) = chunks.at(0) else { return };
+                let mut missed = self.missed_chunks.lock();
+                let misses = missed.get_or_insert_mut(first.hash, || 0);
+                *misses += 1;
+                // 0, 2, 4, 8, …
+                if *misses < 2 { 0 } else { MOST_AHEAD.min(1 << (*misses - 1).min(8)) }
+            }
+            Found::Here => usize::from(self.came_from_before(chunks, chunk)),
+        };
+        if window == 0 {
             return;
         }
-        let request = chunk_request(&next, entry);
-        if !matches!(self.cache.peek(&request), Ok(None)) {
-            return;
-        }
-        let ahead = Arc::clone(&self.open.ahead);
-        if ahead.fetch_add(1, Ordering::Relaxed) >= MOST_AHEAD {
-            ahead.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        let (cache, source) = (Arc::clone(&self.cache), Arc::clone(&self.source));
-        self.open.pool.run(move || {
-            // A failure shows when the reader gets there.
-            let _ = cache.get(&request, source.as_ref(), Deadline::after(AHEAD_PATIENCE));
-            ahead.fetch_sub(1, Ordering::Relaxed);
+        let behind = chunks.iter().filter(|other| other.offset > chunk.offset);
+        let before = chunks.iter().filter(|other| other.offset < chunk.offset);
+        let others: Box<dyn Iterator<Item = Chunk>> = match found {
+            Found::AtTheSource => Box::new(behind.chain(before)),
+            Found::Here => Box::new(behind.take(1)),
+        };
+        let missing = others.filter(|other| {
+            !self.open.holds(&other.hash) && matches!(self.cache.peek(&chunk_request(other, entry)), Ok(None))
         });
+        for other in missing.take(window) {
+            let (cache, source) = (Arc::clone(&self.cache), Arc::clone(&self.source));
+            let request = chunk_request(&other, entry);
+            self.ahead.run(move |deadline| {
+                let _ = cache.get(&request, source.as_ref(), deadline);
+            });
+        }
+    }
+
+    fn came_from_before(&self, chunks: ChunksView<'_>, chunk: &Chunk) -> bool {
+        let before = chunk.offset.checked_sub(1).and_then(|offset| chunks.at(offset));
+        let next = chunks.at(chunk.offset + chunk.size);
+        before.is_some_and(|before| self.open.holds(&before.hash))
+            && next.is_some_and(|next| !self.open.holds(&next.hash))
     }
 }
 

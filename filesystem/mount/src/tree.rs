@@ -13,7 +13,7 @@ use varve_repository::{
 use varve_store::Deadline;
 
 use crate::attached::{Attached, ErrorCount, Revision};
-use crate::contents::{Contents, OpenObjects};
+use crate::contents::{Ahead, Contents, OpenObjects};
 use crate::error::chain;
 use crate::failure::{Failure, Patience};
 use crate::inodes::{Inodes, Loaded, ROOT, Range, record_of, reference_of};
@@ -29,6 +29,7 @@ pub(crate) struct Tree {
     pub(crate) plan: Limits,
     pub(crate) pool: Arc<Pool>,
     pub(crate) open: Arc<OpenObjects>,
+    ahead: Arc<Ahead>,
     pub(crate) inodes: Inodes,
     journal: Arc<Journal>,
     /// `None` if the mount is one repository.
@@ -125,7 +126,8 @@ impl Tree {
         }
         let tree = Self {
             plan: Limits { deadline: plan.deadline, now: plan.now },
-            open: Arc::new(OpenObjects::new(Arc::clone(&pool))),
+            open: Arc::new(OpenObjects::new()),
+            ahead: Arc::new(Ahead::new(Arc::clone(&pool))),
             pool,
             inodes: Inodes::restore(Arc::clone(&journal))?,
             journal,
@@ -234,7 +236,10 @@ impl Tree {
         let place = self.place(inode, patience)?;
         let entry = place.entry()?;
         match entry.kind() {
-            EntryKind::File => place.attached()?.contents.read(&entry, offset, buffer, patience),
+            EntryKind::File => {
+                let loaded = place.loaded().ok_or(Failure::NoEntry)?;
+                loaded.attached.contents.read(&loaded.catalog, &entry, offset, buffer, patience)
+            }
             EntryKind::Directory => Err(Failure::IsDirectory),
             _ => Err(Failure::OtherKind),
         }
@@ -361,8 +366,8 @@ impl Tree {
         };
         let mut revision = self.revision(&name, &loader, reference, deadline)?;
         revision.manifest = manifest.filter(|_| mounted.reference == Reference::Latest);
-        let contents =
-            Contents::new(Arc::clone(loader.cache()), Arc::clone(loader.source()), Arc::clone(&self.open));
+        let (cache, source) = (Arc::clone(loader.cache()), Arc::clone(loader.source()));
+        let contents = Contents::new(cache, source, Arc::clone(&self.open), Arc::clone(&self.ahead));
         let (range, catalog) = (Arc::clone(&revision.range), Arc::clone(&revision.catalog));
         let record = RootRecord {
             repository: name.to_string(),

@@ -8,6 +8,7 @@
 //! Nothing is reachable but what [`address`] knows: files of fixed names and objects whose names parse.
 
 mod address;
+mod batch;
 mod file;
 mod index;
 mod info;
@@ -21,6 +22,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use varve_chassis::{Body, Handler};
 use varve_repository::RepositoryName;
+use varve_store::Batch;
 
 use address::{Address, Info, Kind};
 use repositories::Repositories;
@@ -77,6 +79,7 @@ impl RepositoryServer {
             Some(Address::File { repository, path, kind }) => {
                 self.repository_file(request, repository, path, kind)
             }
+            Some(Address::Batch { repository, path }) => self.batch(request, repository, path),
             Some(Address::Index) => self.listed(index::render),
             Some(Address::Info(Info::Repositories)) => self.listed(info::repositories),
             Some(Address::Info(Info::Meta)) => info::meta(self.meta.as_deref()),
@@ -104,6 +107,13 @@ impl RepositoryServer {
                 tracing::warn!(repository = name, path, error = %errno, "cannot open a file");
                 failed(errno)
             }
+        }
+    }
+
+    fn batch(&self, request: &Parts, name: &str, path: &str) -> Response<Body> {
+        match (self.repositories.open(name, false), Batch::parse_address(path)) {
+            (Some(directory), Some(names)) => batch::respond(request, &directory, &names),
+            _ => not_found(),
         }
     }
 

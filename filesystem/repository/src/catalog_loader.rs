@@ -6,7 +6,7 @@
 mod gates;
 mod kept;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use varve_content::{Compression, CompressionError, ContentHash, ObjectKind, ObjectName, decompress};
 use varve_store::{Cache, Deadline, ObjectSource, StoreError};
@@ -14,7 +14,7 @@ use varve_store::{Cache, Deadline, ObjectSource, StoreError};
 use self::gates::Gates;
 use self::kept::Kept;
 use crate::index::CACHE_KIND;
-use crate::{CatalogError, CatalogIndex, CatalogReader, CatalogReference, RepositoryError};
+use crate::{Bundles, CatalogError, CatalogIndex, CatalogReader, CatalogReference, RepositoryError};
 
 /// How many catalogs are kept open.
 const MOST_KEPT: usize = 4096;
@@ -29,6 +29,7 @@ const PLAIN_LIMIT: u64 = 4 << 30;
 pub struct Catalog {
     reference: CatalogReference,
     index: CatalogIndex,
+    bundles: OnceLock<Bundles>,
 }
 
 impl Catalog {
@@ -40,6 +41,11 @@ impl Catalog {
     /// Its content.
     pub fn index(&self) -> &CatalogIndex {
         &self.index
+    }
+
+    /// Which of its files are fetched together; found out when it is first asked for.
+    pub fn bundles(&self) -> &Bundles {
+        self.bundles.get_or_init(|| Bundles::of(&self.index))
     }
 }
 
@@ -127,7 +133,7 @@ impl CatalogLoader {
             Err(_) => CatalogIndex::open(self.build(reference, deadline)?)
                 .map_err(|source| unusable(reference, source))?,
         };
-        Ok(Arc::new(Catalog { reference: reference.clone(), index }))
+        Ok(Arc::new(Catalog { reference: reference.clone(), index, bundles: OnceLock::new() }))
     }
 
     /// Fetches a catalog and builds its index.

@@ -2,6 +2,7 @@
 
 mod authorities;
 mod blacklist;
+mod bundles;
 mod catalog;
 mod catalog_loader;
 mod certificate;
@@ -26,6 +27,7 @@ mod whitelist;
 
 pub use authorities::{AuthoritiesError, CertificateAuthorities};
 pub use blacklist::Blacklist;
+pub use bundles::{Bundle, Bundles};
 pub use catalog::{
     CatalogError, CatalogProperties, CatalogReader, CatalogReference, CatalogWriteError, CatalogWriter,
     Counters, SchemaVersion, TreeCounters,

@@ -10,6 +10,7 @@
 //! - Nothing is synced: what a loss of power tears, its seal tells.
 
 mod arrival;
+mod bundle;
 mod counters;
 mod directory;
 mod eviction;

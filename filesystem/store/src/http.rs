@@ -10,8 +10,10 @@
 //! | routes | which server and proxy are good, for all requests and for one |
 //! | pursuit | the order in which one thing is tried, and what a failure means |
 //! | exchange | one request and its answer |
+//! | batches | many small objects with one request, or with several at a time |
 //! | clients, engine | the library's clients, what drives their connections |
 
+mod batches;
 mod clients;
 mod config;
 mod counters;
@@ -27,6 +29,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use varve_content::ObjectName;
 
+use self::batches::BatchSupport;
 use self::counters::Counts;
 use self::engine::Engine;
 use self::pursuit::{Pursuit, Receiver, Wanted};
@@ -47,6 +50,7 @@ pub struct HttpSource {
     config: HttpConfig,
     routes: Routes,
     counts: Counts,
+    batch_support: BatchSupport,
     flights: Flights<(ObjectName, u64), Option<Arc<Vec<Bytes>>>>,
     engine: Engine,
     /// All proxies, in the order of the routes.
@@ -70,6 +74,7 @@ impl HttpSource {
             proxies,
             routes,
             counts: Counts::default(),
+            batch_support: BatchSupport::default(),
             flights: Flights::new(),
         })
     }
@@ -137,6 +142,7 @@ impl ObjectSource for HttpSource {
             hash: Some(name.hash),
             limit,
             revalidate: false,
+            optional: false,
         };
         let fetch_here = |sink: &mut dyn ObjectSink| {
             let mut receiver = Sharing { sink, pieces: Some(Vec::new()), size: 0 };
@@ -182,6 +188,7 @@ impl ObjectSource for HttpSource {
                 hash: None,
                 limit: file.limit(),
                 revalidate: freshness == Freshness::Revalidated,
+                optional: false,
             };
             let mut bytes = Vec::new();
             self.pursue(&wanted, &mut bytes, deadline)?;
@@ -194,6 +201,14 @@ impl ObjectSource for HttpSource {
             }
             answer => answer,
         }
+    }
+
+    fn fetch_batch(
+        &self,
+        wanted: &[(ObjectName, u64)],
+        deadline: Deadline,
+    ) -> Vec<Result<Vec<u8>, StoreError>> {
+        batches::fetch(self, wanted, deadline)
     }
 
     fn mirrors(&self) -> usize {

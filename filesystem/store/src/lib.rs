@@ -10,6 +10,7 @@
 //! | test against a store | [`MemoryStore`] |
 //! | read objects again and again, decompressed, shared by processes | [`Cache`] |
 
+mod batch;
 mod byte_size;
 mod cache;
 mod deadline;
@@ -20,6 +21,7 @@ mod http;
 mod memory;
 mod object_store;
 
+pub use batch::Batch;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use cache::{
     Cache, CacheConfig, CacheCounters, CachedObject, Clock, MappedObject, ObjectRequest, PlainSize,

@@ -50,6 +50,16 @@ pub trait ObjectSource: Send + Sync {
         Ok(stored)
     }
 
+    /// Several small objects, each with the most stored bytes it may have. The results are in the order of `wanted`;
+    /// that one failed says nothing about the others.
+    fn fetch_batch(
+        &self,
+        wanted: &[(ObjectName, u64)],
+        deadline: Deadline,
+    ) -> Vec<Result<Vec<u8>, StoreError>> {
+        wanted.iter().map(|(name, limit)| self.fetch_to_memory(name, *limit, deadline)).collect()
+    }
+
     /// How many servers hold the repository.
     fn mirrors(&self) -> usize {
         1

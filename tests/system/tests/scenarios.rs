@@ -1,5 +1,7 @@
 //! Scenarios over the real program, one file each in `scenarios/`.
 
+#[path = "scenarios/bundles.rs"]
+mod bundles;
 #[path = "scenarios/documentation.rs"]
 mod documentation;
 #[path = "scenarios/fixtures.rs"]

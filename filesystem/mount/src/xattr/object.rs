@@ -1,7 +1,9 @@
 //! Which objects a file is made of, and how they are stored.
 
-use varve_content::{Compression, Compressor, ContentHash, Effort, ObjectKind, ObjectName};
+use varve_content::{Compression, Compressor, ContentHash, Effort};
 use varve_repository::{ContentView, EntryKind, EntryView};
+
+use crate::failure::Failure;
 
 use super::{Context, Magic, Pages, Shown, one, pages_of};
 
@@ -85,12 +87,15 @@ fn local_hash(context: &Context<'_>) -> Pages {
     let mut plain = Vec::new();
     // The content of an empty file is known, it never gets fetched.
     if context.entry.size() > 0 {
-        let name = ObjectName::new(hash, ObjectKind::File);
-        let copy = context.attached.contents.copy_of(name, &context.entry)?;
-        let Some(copy) = copy.filter(|copy| copy.len() <= LARGEST_TO_HASH) else {
-            return one("Not in cache");
+        let copy = match context.entry.size() <= LARGEST_TO_HASH {
+            true => {
+                let catalog = &context.place.loaded().ok_or(Failure::NoEntry)?.catalog;
+                context.attached.contents.copy_of(catalog, &context.entry, hash)?
+            }
+            false => None,
         };
-        plain = copy.into_bytes()?;
+        let Some(copy) = copy else { return one("Not in cache") };
+        plain = copy;
     }
     let mut stored = Vec::new();
     if Compressor::new(Compression::Zlib, Effort::Exact).compress(&plain, &mut stored).is_err() {

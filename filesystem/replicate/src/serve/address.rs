@@ -1,7 +1,7 @@
 //! Addresses: which of the few things that a server has does a request's path name? Pure.
 
 use varve_content::ObjectName;
-use varve_store::RepositoryFile;
+use varve_store::{Batch, RepositoryFile};
 
 /// Files at the top of a repository besides [`RepositoryFile`]: old, optional, or of other tools.
 const FURTHER_FILES: [&str; 3] = [".cvmfs_last_snapshot", ".cvmfs_is_snapshotting", ".cvmfs_partial_replica"];
@@ -13,6 +13,13 @@ pub(crate) enum Address<'a> {
     Index,
     /// What the server tells about itself.
     Info(Info),
+    /// Many objects of a repository at once.
+    Batch {
+        /// The directory's name.
+        repository: &'a str,
+        /// The address below it, as [`Batch::parse_address`] reads it.
+        path: &'a str,
+    },
     /// A file of a repository. The name of the repository is not checked.
     File {
         /// The directory's name.
@@ -65,6 +72,9 @@ impl<'a> Address<'a> {
         if let Some(object) = path.strip_prefix("data/") {
             ObjectName::from_path(object).ok()?;
             return Some(Self::File { repository, path, kind: Kind::Object });
+        }
+        if path.starts_with("api/v1/batch/") {
+            return Batch::parse_address(path).map(|_| Self::Batch { repository, path });
         }
         if path == RepositoryFile::GLUED_WHITELIST_PKCS7 {
             return Some(Self::whitelist(repository));

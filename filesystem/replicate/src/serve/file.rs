@@ -18,7 +18,7 @@ const WHOLE: u64 = 256 * 1024;
 /// What the original's Apache configuration says of each kind. Neither an `ETag` nor a time of modification is sent:
 /// proxies would ask again with them, and an object never changes.
 impl Kind {
-    fn content_type(self) -> HeaderValue {
+    pub(super) fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Object => "application/octet-stream",
             Self::Dot => "application/x-cvmfs",
@@ -27,7 +27,7 @@ impl Kind {
     }
 
     /// Three days, or 61 seconds: Squid keeps nothing that is fresh for 60 seconds or less.
-    fn cache_control(self) -> HeaderValue {
+    pub(super) fn cache_control(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Object => "max-age=259200",
             Self::Dot | Self::Json => "max-age=61",

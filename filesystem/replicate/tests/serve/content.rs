@@ -3,7 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use varve_content::{ObjectKind, ObjectName};
+use varve_store::{Batch, Deadline, HttpConfig, HttpSource, ObjectSource as _};
 use varve_testkit::Fixture;
 
 use crate::running::{LARGE, Running};
@@ -83,6 +86,54 @@ fn ranges_of_a_large_object() {
     for whole in ["Range: bytes=0-1,5-6\r\n", "Range: bytes=0-1\r\nIf-Range: \"x\"\r\n", "Range: x\r\n"] {
         assert_eq!(client.get_with(LARGE, whole).status, 200, "{whole}");
     }
+}
+
+#[test]
+fn many_objects_in_one_answer() {
+    let running = Running::start();
+    for fixture in Fixture::all() {
+        let data = fixture.served().join("data");
+        let mut objects: Vec<(ObjectName, Vec<u8>)> = files_below(&data)
+            .into_iter()
+            .filter_map(|file| {
+                let below = file.strip_prefix(&data).expect("below").to_str().expect("text").to_owned();
+                let name = ObjectName::from_path(&below).expect("an object");
+                (name.kind == ObjectKind::File).then(|| (name, fs::read(&file).expect("readable")))
+            })
+            .take(100)
+            .collect();
+        let absent = ObjectName::new(objects[0].0.hash.algorithm().hash(b"absent"), ObjectKind::File);
+        let names: Vec<ObjectName> = objects.iter().map(|(name, _)| *name).chain([absent]).collect();
+        let path = format!("/cvmfs/{}/{}", fixture.name(), Batch::address(&names).expect("a batch"));
+        let mut expected = Vec::new();
+        for (_, stored) in &objects {
+            Batch::write_frame(&mut expected, Some(stored));
+        }
+        Batch::write_frame(&mut expected, None);
+        let answer = running.client().get(&path);
+        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("max-age=259200")));
+        assert!(answer.body == expected);
+        // The same as a client of ours asks for it.
+        let url = format!("http://{}/cvmfs/{}", running.address, fixture.name());
+        let source = HttpSource::new(HttpConfig::new(&url, "DIRECT").expect("well formed")).expect("made");
+        objects.truncate(20);
+        let wanted: Vec<_> = objects.iter().map(|(name, stored)| (*name, stored.len() as u64)).collect();
+        let fetched = source.fetch_batch(&wanted, Deadline::after(Duration::from_secs(60)));
+        for (fetched, (name, stored)) in fetched.into_iter().zip(&objects) {
+            assert_eq!(&fetched.expect("served"), stored, "{name}");
+        }
+        assert_eq!(source.counters().requests, 1);
+    }
+    let nonsense = running.client().get("/cvmfs/fix1.lab.example/api/v1/batch/sha1/x");
+    assert_eq!(nonsense.status, 404);
+}
+
+#[test]
+fn what_does_not_fit_into_an_answer_is_left_out() {
+    let running = Running::start();
+    let name = ObjectName::from_path(LARGE.split_once("data/").expect("an object").1).expect("an object");
+    let path = format!("/cvmfs/large.example/{}", Batch::address(&[name]).expect("a batch"));
+    assert_eq!(running.client().get(&path).body, [0xff; 4]);
 }
 
 #[test]

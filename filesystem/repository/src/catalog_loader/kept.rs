@@ -114,6 +114,7 @@ mod tests {
                 size: None,
             },
             index: CatalogIndex::open(index).expect("because it was just built"),
+            bundles: std::sync::OnceLock::new(),
         })
     }
 

@@ -259,26 +259,26 @@ fn touch(bytes: Vec<u8>) {
 }
 
 /// A catalog in the making.
-struct Tree {
+pub(crate) struct Tree {
     writer: CatalogWriter,
     changes: Vec<String>,
 }
 
 impl Tree {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut writer = CatalogWriter::new(CatalogProperties::default()).expect("because memory suffices");
         writer.add(&RepositoryPath::ROOT, &directory(None, NestedRole::Plain)).expect("a root");
         Self { writer, changes: Vec::new() }
     }
 
-    fn directory(mut self, at: &str, nested: NestedRole) -> Self {
+    pub(crate) fn directory(mut self, at: &str, nested: NestedRole) -> Self {
         let path = path(at);
         let name = path.split_last().map(|(_, name)| name);
         self.writer.add(&path, &directory(name, nested)).expect("a directory");
         self
     }
 
-    fn file(mut self, at: &str, change: impl FnOnce(&mut Entry)) -> Self {
+    pub(crate) fn file(mut self, at: &str, change: impl FnOnce(&mut Entry)) -> Self {
         let path = path(at);
         let mut entry = directory(path.split_last().map(|(_, name)| name), NestedRole::Plain);
         entry.node = Node::File(FileContent {
@@ -313,7 +313,7 @@ impl Tree {
         CatalogReader::from_bytes(database.serialize("main").expect("because memory suffices").to_vec())
     }
 
-    fn index(self) -> Result<CatalogIndex, CatalogError> {
+    pub(crate) fn index(self) -> Result<CatalogIndex, CatalogError> {
         let reader = self.reader()?;
         CatalogIndex::open(CatalogIndex::build(&reader, &RepositoryPath::ROOT)?)
     }

@@ -1,5 +1,6 @@
 //! What the crate promises, on repositories that CernVM-FS wrote.
 
+mod bundles;
 mod catalog_bombs;
 mod catalog_index;
 mod catalog_rows;

@@ -20,6 +20,8 @@ pub(super) struct Exchange<'a> {
     pub(super) no_cache: bool,
     /// The most bytes of an answer.
     pub(super) limit: u64,
+    /// Whether any refusal means that there is no such thing.
+    pub(super) optional: bool,
     /// How long the other side may be silent, or slower than `low_speed`.
     pub(super) patience: Duration,
     pub(super) low_speed: u64,
@@ -124,6 +126,7 @@ impl Exchange<'_> {
         match status {
             StatusCode::OK => return Ok(()),
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Failure::Absent),
+            _ if self.optional => return Err(Failure::Absent),
             _ => {}
         }
         let blame = self.blame_for(status, response.headers());

@@ -40,6 +40,8 @@ pub(super) struct Wanted<'a> {
     pub(super) limit: u64,
     /// Whether caches on the way have to check with the origin from the beginning.
     pub(super) revalidate: bool,
+    /// Whether a server or proxy may refuse it without being at fault: any status but success then means absence.
+    pub(super) optional: bool,
 }
 
 /// Takes the bytes as they come.
@@ -192,6 +194,7 @@ impl<'a> Pursuit<'a> {
             proxied,
             no_cache,
             limit: self.wanted.limit,
+            optional: self.wanted.optional,
             patience: self.patience(timeout, trail.has_alternative(&source.routes, route)),
             low_speed: source.config.low_speed,
             deadline: self.end,

@@ -1,5 +1,6 @@
 //! What the store promises to the crates above it, shown on every back end.
 
+mod batches;
 mod cache;
 mod cache_disk;
 mod cache_sharing;
