@@ -28,11 +28,9 @@ pub struct Bundles {
 pub struct Bundle {
     /// Of the files' hashes, sizes and forms, so that equal files elsewhere make the same bundle.
     pub key: ContentHash,
-    rows: Vec<u32>,
-    /// Where each file's content ends in the bundle's.
-    ends: Vec<u32>,
-    /// What to ask the store for, in the same order.
+    /// What to ask the store for, in the order of the rows.
     pub requests: Vec<ObjectRequest>,
+    rows: Vec<u32>,
 }
 
 impl Bundles {
@@ -83,8 +81,7 @@ impl Bundle {
     /// The bundle of these rows; `None` if fewer than two files are in it, which gain nothing by it.
     pub fn of(index: &CatalogIndex, rows: Range<u32>) -> Option<Self> {
         let mut hasher = Hasher::new(Algorithm::Sha1);
-        let mut bundle = (Vec::new(), Vec::new(), Vec::new());
-        let mut end = 0;
+        let (mut rows_of_files, mut requests) = (Vec::new(), Vec::new());
         for row in rows {
             let Some((hash, entry)) = index.entry(row).and_then(|entry| Some((member(&entry)?, entry)))
             else {
@@ -94,34 +91,25 @@ impl Bundle {
             hasher.update(hash.digest());
             hasher.update(&entry.size().to_le_bytes());
             hasher.update(&entry.compression().catalog_code().to_le_bytes());
-            end += entry.size() as u32;
-            bundle.0.push(row);
-            bundle.1.push(end);
-            bundle.2.push(ObjectRequest {
+            rows_of_files.push(row);
+            requests.push(ObjectRequest {
                 name: ObjectName::new(hash, ObjectKind::File),
                 compression: entry.compression(),
                 size: PlainSize::Exact(entry.size()),
             });
         }
-        let (rows, ends, requests) = bundle;
-        (rows.len() > 1).then(|| Self { key: hasher.finish(), rows, ends, requests })
+        let rows = rows_of_files;
+        (rows.len() > 1).then(|| Self { key: hasher.finish(), requests, rows })
     }
 
-    /// Where the content of a row's file lies in the bundle's; `None` if it is not in it.
-    pub fn range(&self, row: u32) -> Option<Range<usize>> {
-        let position = self.rows.binary_search(&row).ok()?;
-        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
-        Some(start as usize..self.ends[position] as usize)
+    /// The place of a row's file among the requests; `None` if it is not in the bundle.
+    pub fn position(&self, row: u32) -> Option<usize> {
+        self.rows.binary_search(&row).ok()
     }
 
-    /// The files' rows with where their content lies.
-    pub fn files(&self) -> impl Iterator<Item = (u32, Range<usize>)> + '_ {
-        self.rows.iter().filter_map(|row| Some((*row, self.range(*row)?)))
-    }
-
-    /// Bytes of content.
-    pub fn size(&self) -> u64 {
-        self.ends.last().map_or(0, |end| u64::from(*end))
+    /// The files' rows, ascending.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
     }
 }
 

@@ -46,6 +46,7 @@ use self::object::SealedFile;
 use crate::flight::Flights;
 use crate::{ByteSize, Deadline, ObjectSource, RepositoryFile, StoreError};
 
+pub use self::bundle::CachedBundle;
 pub use self::counters::CacheCounters;
 pub use self::mapping::MappedObject;
 pub use self::object::CachedObject;

@@ -24,7 +24,8 @@ mod object_store;
 pub use batch::Batch;
 pub use byte_size::{ByteSize, ByteSizeError};
 pub use cache::{
-    Cache, CacheConfig, CacheCounters, CachedObject, Clock, MappedObject, ObjectRequest, PlainSize,
+    Cache, CacheConfig, CacheCounters, CachedBundle, CachedObject, Clock, MappedObject, ObjectRequest,
+    PlainSize,
 };
 pub use deadline::Deadline;
 pub use directory::DirectoryStore;

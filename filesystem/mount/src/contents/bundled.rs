@@ -15,7 +15,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use varve_content::ContentHash;
 use varve_repository::{Bundle, Catalog, EntryView};
-use varve_store::{Cache, Deadline, MappedObject, ObjectSource};
+use varve_store::{Cache, CachedBundle, Deadline, ObjectSource};
 
 use super::ahead::{Ahead, MOST_AHEAD};
 
@@ -45,7 +45,7 @@ pub(super) struct Bundled {
 
 struct OpenBundle {
     bundle: Bundle,
-    content: MappedObject,
+    content: CachedBundle,
     since: Instant,
     /// Whether a reader was here, and how many bundles behind this were fetched then.
     used: AtomicBool,
@@ -176,7 +176,7 @@ impl Bundled {
         let bundle = Bundle::of(catalog.index(), file.rows.clone());
         let content = bundle
             .as_ref()
-            .and_then(|bundle| self.cache.peek_bundle(&bundle.key, bundle.size()).ok().flatten());
+            .and_then(|bundle| self.cache.peek_bundle(&bundle.key, bundle.requests.len()).ok().flatten());
         match (bundle, content) {
             (Some(bundle), Some(content)) => Some(self.put(file.place, bundle, content)),
             (bundle, _) => {
@@ -187,7 +187,7 @@ impl Bundled {
         }
     }
 
-    fn put(&self, place: Place, bundle: Bundle, content: MappedObject) -> Arc<OpenBundle> {
+    fn put(&self, place: Place, bundle: Bundle, content: CachedBundle) -> Arc<OpenBundle> {
         let opened = Arc::new(OpenBundle {
             bundle,
             content,
@@ -254,11 +254,15 @@ impl OpenBundle {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Fills the whole buffer from that file.
+    /// Fills the whole buffer from that file. `false` if it is not in here, or not as the catalog says: whoever then asks for
+    /// it by itself learns why.
     fn read(&self, row: u32, offset: u64, buffer: &mut [u8]) -> bool {
-        let content = self.bundle.range(row).and_then(|range| self.content.get(range));
+        let Some(position) = self.bundle.position(row) else { return false };
+        let Ok(content) = self.content.content(position, &self.bundle.requests[position]) else {
+            return false;
+        };
         let from = usize::try_from(offset).ok();
-        let part = content.zip(from).and_then(|(content, from)| content.get(from..from + buffer.len()));
+        let part = from.and_then(|from| content.get(from..from.checked_add(buffer.len())?));
         if let Some(part) = part {
             buffer.copy_from_slice(part);
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 
 use varve_content::{Algorithm, ContentHash};
-use varve_repository::{Bundle, Bundles, CatalogIndex, FileContent, FileData, NestedRole, Node};
+use varve_repository::{Bundle, Bundles, CatalogIndex, ContentView, FileContent, FileData, NestedRole, Node};
+use varve_store::PlainSize;
 
 use crate::catalog_index::Tree;
 
@@ -51,26 +52,23 @@ fn keys(index: &CatalogIndex) -> HashSet<ContentHash> {
 }
 
 #[test]
-fn every_small_file_is_in_one_bundle_at_its_place() {
+fn every_small_file_is_in_one_bundle_and_found_there() {
     let index = tree(|number| Some(usual(number)));
     let mut seen = BTreeSet::new();
     for bundle in bundles(&index) {
         assert!((2..=128).contains(&bundle.requests.len()));
-        assert!(bundle.size() <= Bundle::MOST_BYTES);
-        let mut end = 0;
-        for ((row, range), request) in bundle.files().zip(&bundle.requests) {
-            let entry = index.entry(row).expect("a row of the bundle");
-            assert_eq!((range.start, range.len() as u64), (end, entry.size()));
+        let mut size = 0;
+        for (position, (row, request)) in bundle.rows().iter().zip(&bundle.requests).enumerate() {
+            let entry = index.entry(*row).expect("a row of the bundle");
             assert!(Bundle::may_hold(&entry));
-            assert_eq!(bundle.range(row), Some(range.clone()));
-            assert!(
-                matches!(entry.content(), Some(varve_repository::ContentView::Whole(hash)) if hash == request.name.hash)
-            );
-            end = range.end;
-            assert!(seen.insert(row));
+            assert_eq!(bundle.position(*row), Some(position));
+            assert!(matches!(entry.content(), Some(ContentView::Whole(hash)) if hash == request.name.hash));
+            assert_eq!(request.size, PlainSize::Exact(entry.size()));
+            size += entry.size();
+            assert!(seen.insert(*row));
         }
-        assert_eq!(bundle.size(), end as u64);
-        assert_eq!(bundle.range(u32::MAX), None);
+        assert!(size <= Bundle::MOST_BYTES);
+        assert_eq!(bundle.position(u32::MAX), None);
     }
     // Only files that stand alone between two ends may be left out.
     assert!(seen.len() > 950, "{}", seen.len());

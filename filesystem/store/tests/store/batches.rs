@@ -2,8 +2,8 @@
 
 use varve_content::{Algorithm, Compression, ContentHash, ObjectKind, ObjectName};
 use varve_store::{
-    Batch, Cache, DirectoryStore, HttpConfig, HttpSource, MemoryStore, ObjectRequest, ObjectSource,
-    ObjectStore, StoreError,
+    Batch, Cache, CachedBundle, DirectoryStore, HttpConfig, HttpSource, MemoryStore, ObjectRequest,
+    ObjectSource, ObjectStore, PlainSize, StoreError,
 };
 use varve_testkit::{Fault, FaultyServer, Rule};
 
@@ -154,17 +154,22 @@ fn bundle(files: usize) -> (MemoryStore, ContentHash, Vec<ObjectRequest>, Vec<u8
     (store, Algorithm::Sha1.hash(b"the key"), requests, all)
 }
 
+fn read(bundle: &CachedBundle, requests: &[ObjectRequest]) -> Vec<u8> {
+    let content = |(position, request)| bundle.content(position, request).expect("because it is sound");
+    requests.iter().enumerate().flat_map(content).collect()
+}
+
 #[test]
 fn a_bundle_is_fetched_once_and_kept_in_one_file() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let cache = Cache::open(&config(directory.path())).expect("a writable directory");
     let (store, key, requests, all) = bundle(30);
-    assert!(cache.peek_bundle(&key, all.len() as u64).expect("readable").is_none());
-    assert_eq!(*cache.bundle(&key, &requests, &store, soon()).expect("it is there"), *all);
+    assert!(cache.peek_bundle(&key, 30).expect("readable").is_none());
+    assert_eq!(read(&cache.bundle(&key, &requests, &store, soon()).expect("it is there"), &requests), all);
     let empty = MemoryStore::new();
-    assert_eq!(*cache.bundle(&key, &requests, &empty, soon()).expect("it is kept"), *all);
-    assert_eq!(*cache.peek_bundle(&key, all.len() as u64).expect("readable").expect("it is kept"), *all);
-    assert!(cache.peek_bundle(&key, 1).expect("readable").is_none(), "of another size");
+    assert_eq!(read(&cache.bundle(&key, &requests, &empty, soon()).expect("it is kept"), &requests), all);
+    assert_eq!(read(&cache.peek_bundle(&key, 30).expect("readable").expect("it is kept"), &requests), all);
+    assert!(cache.peek_bundle(&key, 29).expect("readable").is_none(), "of other objects");
     assert_eq!(cached_files(directory.path()).len(), 1);
 }
 
@@ -175,11 +180,13 @@ fn a_damaged_bundle_is_fetched_again() {
     let open = || Cache::open(&config(directory.path())).expect("a writable directory");
     open().bundle(&key, &requests, &store, soon()).expect("it is there");
     let file = cached_files(directory.path()).remove(0);
-    for position in [0, 100_000, all.len() - 1, all.len() + 3] {
+    let length = std::fs::metadata(&file).expect("it is there").len() as usize;
+    for position in [0, length / 2, length - 100, length - 1] {
         let mut bytes = std::fs::read(&file).expect("readable");
         bytes[position] ^= 4;
         std::fs::write(&file, bytes).expect("writable");
-        assert_eq!(*open().bundle(&key, &requests, &store, soon()).expect("fetched again"), *all);
+        let again = open().bundle(&key, &requests, &store, soon()).expect("fetched again");
+        assert_eq!(read(&again, &requests), all);
     }
 }
 
@@ -187,11 +194,22 @@ fn a_damaged_bundle_is_fetched_again() {
 fn nothing_is_kept_of_a_bundle_with_a_wrong_object() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let cache = Cache::open(&config(directory.path())).expect("a writable directory");
-    let (store, key, mut requests, _) = bundle(30);
+    let (store, key, requests, _) = bundle(30);
     store.corrupt(&requests[7].name, b"something else");
-    assert!(cache.bundle(&key, &requests, &store, soon()).is_err_and(|error| error.is_integrity()));
-    let (store, ..) = bundle(30);
-    requests[9].size = varve_store::PlainSize::Exact(1);
-    assert!(cache.bundle(&key, &requests, &store, soon()).is_err_and(|error| error.is_integrity()));
+    let refused = cache.bundle(&key, &requests, &store, soon()).map(|_| ());
+    assert!(refused.is_err_and(|error| error.is_integrity()));
     assert_eq!(cached_files(directory.path()).len(), 0);
+}
+
+#[test]
+fn an_object_that_is_not_what_the_catalog_says_fails_when_it_is_read() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let cache = Cache::open(&config(directory.path())).expect("a writable directory");
+    let (store, key, requests, _) = bundle(30);
+    let bundle = cache.bundle(&key, &requests, &store, soon()).expect("it is there");
+    for size in [1, 1_000_000] {
+        let wrong = ObjectRequest { size: PlainSize::Exact(size), ..requests[9] };
+        assert!(bundle.content(9, &wrong).is_err_and(|error| error.is_integrity()));
+    }
+    assert!(bundle.content(30, &requests[9]).is_err());
 }
