@@ -13,6 +13,7 @@
 //! Temporary files lie beside their target, so that no directory is locked by all writers and no rename crosses
 //! directories, which the kernel would serialize for the whole file system.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, IoSlice, Write as _};
 use std::os::fd::OwnedFd;
@@ -99,7 +100,7 @@ impl Directory {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         loop {
             let number = self.counter.fetch_add(1, Ordering::Relaxed);
-            let path = format!("{}/{TEMPORARY_PREFIX}{}-{number}", name.directory(), self.writer.0);
+            let path = format!("{}/{TEMPORARY_PREFIX}{}-{number}", name.directory(), self.writer);
             match rustix::fs::openat(&self.root, &path, flags, Mode::from_raw_mode(0o600)) {
                 Ok(file) => {
                     return Ok(Temporary { directory: self, file: Some(file.into()), path, renamed: false });
@@ -116,10 +117,21 @@ impl Directory {
         }
     }
 
-    /// Whether the process that made this temporary file is known to be gone.
-    pub(super) fn is_orphan(&self, temporary: &str) -> bool {
-        temporary.strip_prefix(TEMPORARY_PREFIX).is_some_and(|rest| self.writer.knows_gone(rest))
+    /// What is known of the process that made this temporary file.
+    pub(super) fn writer_of(&self, temporary: &str) -> Writer {
+        temporary.strip_prefix(TEMPORARY_PREFIX).map_or(Writer::Unknown, |rest| self.writer.state_of(rest))
     }
+}
+
+/// What is known of the process that made a temporary file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// It may still write to it.
+    Alive,
+    /// It has ended.
+    Gone,
+    /// It can't be seen from here: it is in another pid namespace.
+    Unknown,
 }
 
 /// A file that is being written. Dropped before [`Self::finish`], it is removed.
@@ -205,26 +217,54 @@ fn make_directories(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Names a process among all that may share a cache: its pid, in which namespace that counts, and a random number
-/// against a pid being used again.
-struct WriterId(String);
+/// Names a process among all that may share a cache: its pid, in which namespace that counts, and when it began, against a
+/// pid being used again.
+struct WriterId {
+    namespace: String,
+    pid: u32,
+    begun: Option<u64>,
+}
 
 impl WriterId {
     fn of_this_process() -> Self {
-        use std::hash::{BuildHasher as _, RandomState};
-        let nonce = RandomState::new().hash_one(std::process::id()) as u32;
-        Self(format!("{}-{}-{nonce:08x}", pid_namespace(), std::process::id()))
+        let pid = std::process::id();
+        // A /proc of another namespace shows other processes under our numbers.
+        let shows_us = fs::read_link("/proc/self").is_ok_and(|link| link.to_str() == Some(&pid.to_string()));
+        Self { namespace: pid_namespace(), pid, begun: if shows_us { begin_of(pid) } else { None } }
     }
 
-    /// Whether `other`, of the form that [`Self::of_this_process`] makes and what may follow it, has ended for sure.
-    fn knows_gone(&self, other: &str) -> bool {
+    /// What is known of `other`, of the form that `Display` writes and what may follow it.
+    fn state_of(&self, other: &str) -> Writer {
         let mut parts = other.split('-');
-        let (Some(namespace), Some(pid)) = (parts.next(), parts.next()) else { return false };
-        let same_namespace = namespace != "0" && self.0.split('-').next() == Some(namespace);
-        let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
-        same_namespace
-            && pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+        let (namespace, pid) = (parts.next(), parts.next().and_then(|pid| pid.parse().ok()));
+        let begun: Option<u64> = parts.next().and_then(|begun| begun.parse().ok()).filter(|&begun| begun > 0);
+        let Some(process) = pid.and_then(rustix::process::Pid::from_raw) else { return Writer::Unknown };
+        if self.namespace == "0" || namespace != Some(self.namespace.as_str()) {
+            return Writer::Unknown;
+        }
+        if rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH) {
+            return Writer::Gone;
+        }
+        let now_begun = self.begun.and_then(|_| begin_of(process.as_raw_nonzero().get().unsigned_abs()));
+        match (begun, now_begun) {
+            (Some(then), Some(now)) if then != now => Writer::Gone,
+            _ => Writer::Alive,
+        }
     }
+}
+
+impl fmt::Display for WriterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.namespace, self.pid, self.begun.unwrap_or(0))
+    }
+}
+
+/// When a process began, in the kernel's ticks since its start: no clock that is set changes it.
+fn begin_of(pid: u32) -> Option<u64> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program, in parentheses, may have anything in it.
+    let (_, fields) = line.rsplit_once(')')?;
+    fields.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// The inode number of this process's pid namespace, `0` if that can't be told.

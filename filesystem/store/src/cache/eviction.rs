@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::directory::{Directory, TEMPORARY_PREFIX};
+use super::directory::{Directory, TEMPORARY_PREFIX, Writer};
 use super::ledger::{Ledger, disk_use};
 
-/// After this a temporary file is nobody's any more.
+/// After this a temporary file whose writer can't be seen is nobody's any more; how often leftovers are looked for.
 const LEFTOVER_AGE: Duration = Duration::from_secs(3600);
 
 /// How much may stay.
@@ -120,8 +120,13 @@ fn scan(directory: &Directory, number: u8, now: SystemTime, candidates: &mut Vec
 }
 
 fn sweep(directory: &Directory, path: &Path, name: &str, now: SystemTime, written: SystemTime) {
-    let is_old = now.duration_since(written).is_ok_and(|age| age > LEFTOVER_AGE);
-    if is_old || directory.is_orphan(name) {
+    let is_leftover = match directory.writer_of(name) {
+        // However old it looks: clocks are set.
+        Writer::Alive => false,
+        Writer::Gone => true,
+        Writer::Unknown => now.duration_since(written).is_ok_and(|age| age > LEFTOVER_AGE),
+    };
+    if is_leftover {
         // It may be gone already.
         let _removed = fs::remove_file(path);
     }

@@ -134,7 +134,7 @@ fn a_process_killed_while_writing_leaves_nothing_wrong_and_its_leftovers_are_swe
 }
 
 #[test]
-fn leftovers_of_the_dead_and_of_long_ago_are_removed_and_others_stay() {
+fn leftovers_of_the_dead_are_removed_and_age_counts_only_where_the_writer_is_out_of_sight() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a date after 1970").as_secs();
     let clock = ManualClock::at(now);
@@ -150,14 +150,20 @@ fn leftovers_of_the_dead_and_of_long_ago_are_removed_and_others_stay() {
         fs::write(&path, b"half").expect("a writable directory");
         path
     };
-    let dead = write(&format!("{namespace}-{}-00000000-1", gone.id()));
-    let alive = write(&format!("{namespace}-{}-00000000-1", std::process::id()));
-    let elsewhere = write(&format!("1-{}-00000000-1", gone.id()));
+    let stat = fs::read_to_string("/proc/self/stat").expect("because /proc is mounted");
+    let (_, fields) = stat.rsplit_once(')').expect("because the name of the program is in parentheses");
+    let begun: u64 =
+        fields.split_whitespace().nth(19).and_then(|begun| begun.parse().ok()).expect("a number of ticks");
+    let me = std::process::id();
+    let dead = write(&format!("{namespace}-{}-{begun}-1", gone.id()));
+    let pid_taken_again = write(&format!("{namespace}-{me}-{}-1", begun - 1));
+    let alive = write(&format!("{namespace}-{me}-{begun}-1"));
+    let elsewhere = write(&format!("1-{}-{begun}-1", gone.id()));
     shrink(&cache, ByteSize::mebibytes(1));
-    assert!(!dead.exists() && alive.exists() && elsewhere.exists());
+    assert!(!dead.exists() && !pid_taken_again.exists() && alive.exists() && elsewhere.exists());
     clock.advance(Duration::from_secs(3700));
     shrink(&cache, ByteSize::mebibytes(1));
-    assert!(!alive.exists() && !elsewhere.exists());
+    assert!(alive.exists() && !elsewhere.exists());
 }
 
 #[test]
