@@ -61,6 +61,8 @@ pub(crate) fn compile(scratch: &Scratch, toolchain: &Path) -> Result<Duration, S
         .map_err(io_error("write a small program"))?;
     let mut compiler = Command::new(toolchain.join("bin/rustc"));
     compiler.arg("--edition=2021").arg("-o").arg(&program).arg(&source);
+    // `cargo run` sets it to the libraries of its own toolchain, which would then be loaded instead of this tree's.
+    compiler.env_remove("LD_LIBRARY_PATH");
     let compiled = scratch.run(&mut compiler, Talk::Kept)?;
     let ran = scratch.run(&mut Command::new(&program), Talk::Kept)?;
     Ok(compiled.elapsed + ran.elapsed)

@@ -44,7 +44,7 @@ pub(super) fn run(scratch: &mut Scratch, rounds: usize) -> Result<Vec<Finding>, 
     }
     drop(nginx);
     scratch.stop_server();
-    let what = "serve objects of 4 KiB: time per request";
+    let what = "serve objects of 4 KiB: time of 100000 requests";
     Ok(vec![Finding::speed(what, &pairs, "nginx", "")])
 }
 
