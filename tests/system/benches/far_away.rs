@@ -2,6 +2,8 @@
 //!
 //! `cargo build --release -p varve && cargo bench -p varve-system --bench far_away`
 
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
