@@ -16,11 +16,14 @@
 //! | supervisor | the worker starts another and hands it the descriptors |
 //! | both | the kernel ends the connection; the next mount or unmount of the directory clears it |
 //!
+//! Both also hold a socket by which an unmount sees that they have ended.
+//!
 //! Links between them are the standard input of the started process: a `SOCK_SEQPACKET` pair over which descriptors are
 //! passed. Its end of file tells that the other side is gone.
 
 pub(crate) mod caller;
 pub(crate) mod journal;
 pub(crate) mod link;
+mod presence;
 pub(crate) mod supervisor;
 pub(crate) mod worker;

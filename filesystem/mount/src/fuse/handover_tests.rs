@@ -146,6 +146,22 @@ fn open_files_keep_a_mount_alive_until_it_is_told_twice_to_end() {
 }
 
 #[test]
+fn unmounting_returns_when_the_processes_have_ended() {
+    for killed in [false, true] {
+        let Some(mount) = Scratch::mount(|_| {}) else { return };
+        if killed {
+            // Both are then unknown to those who began, and one of them may be just starting.
+            let supervisor = mount.supervisor();
+            kill_process(supervisor);
+            wait_until(|| mount.supervisors().first().is_some_and(|&now| catches_termination(now)));
+            kill_process(mount.worker());
+        }
+        unmount(&mount.directory, false).unwrap();
+        assert_eq!((mount.supervisors(), mount.workers()), (vec![], vec![]), "killed: {killed}");
+    }
+}
+
+#[test]
 fn a_dead_mount_is_cleared_by_the_next() {
     let Some(mount) = Scratch::mount(|_| {}) else { return };
     let (supervisor, worker) = (mount.supervisor(), mount.worker());

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::link::{Link, Message};
+use super::presence;
 use super::supervisor;
 use crate::error::MountError;
 use crate::fuse::{attach, mount_table};
@@ -13,6 +14,8 @@ use crate::order::MountOrder;
 
 /// How long an unmounted file system may take to end before [`unmount`] returns without it.
 const END_PATIENCE: Duration = Duration::from_secs(10);
+/// How long its processes may take to end after that. They end by themselves in milliseconds.
+const PROCESS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Mounts in the background: returns once the directory can be used, or says why there is no mount.
 ///
@@ -54,7 +57,9 @@ pub fn stay(order: MountOrder, ready: impl FnOnce() + Send + 'static) -> Result<
 }
 
 /// Unmounts a directory that Varve, or another FUSE server, mounted; one whose server is dead as well. Returns when the file
-/// system has ended. With `lazy` a busy directory disappears too, and the file system ends with its last open file.
+/// system and the processes of Varve behind it have ended, so that nobody writes to its cache any more; after some seconds also
+/// if they haven't. With `lazy` a busy directory disappears too: then this doesn't wait, and the file system ends with its
+/// last open file.
 ///
 /// # Errors
 /// [`MountError::NotMounted`], [`MountError::Busy`].
@@ -64,7 +69,10 @@ pub fn unmount(directory: &Path, lazy: bool) -> Result<(), MountError> {
         .filter(mount_table::Mounted::is_fuse)
         .ok_or_else(|| MountError::NotMounted { directory: directory.clone() })?;
     let dead = attach::is_dead(&mounted);
-    attach::unmount(&directory, lazy || dead)?;
+    match attach::unmount(&directory, dead) {
+        Err(MountError::Busy { .. }) if lazy => return attach::unmount(&directory, true),
+        result => result?,
+    }
     let step = Duration::from_millis(2);
     for _ in 0..END_PATIENCE.as_millis() / step.as_millis() {
         if !mount_table::is_mounted(mounted.device)? {
@@ -72,6 +80,7 @@ pub fn unmount(directory: &Path, lazy: bool) -> Result<(), MountError> {
         }
         std::thread::sleep(step);
     }
+    presence::wait_for_end(&directory, mounted.device, PROCESS_PATIENCE);
     Ok(())
 }
 

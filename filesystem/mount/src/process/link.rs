@@ -23,13 +23,14 @@ const MOST_DESCRIPTORS: usize = 4;
 pub(crate) enum Message {
     /// Caller to supervisor: mount this.
     Launch(Box<MountOrder>),
-    /// Orphaned worker to a new supervisor; with the kernel's connection and the journal.
+    /// Orphaned worker to a new supervisor; with the kernel's connection, the journal, and the
+    /// presence if there is one.
     Adopt(Box<MountOrder>, Device),
     /// Supervisor to worker: get ready for this; with the journal.
     Begin(Box<MountOrder>),
     /// Worker to supervisor: everything is there that is needed to serve.
     Prepared,
-    /// Supervisor to worker: serve this; with the kernel's connection.
+    /// Supervisor to worker: serve this; with the kernel's connection, and the presence if there is one.
     Serve { device: Device, restarted: bool },
     /// The mount can be used.
     Ready,

@@ -20,6 +20,7 @@ use signal_hook::iterator::Signals;
 use super::caller::messages_of;
 use super::journal::Journal;
 use super::link::{Link, Message};
+use super::presence::Presence;
 use crate::error::MountError;
 use crate::fuse::attach::{self, Attached, Device};
 use crate::fuse::session;
@@ -53,13 +54,16 @@ pub fn supervisor() -> Result<(), MountError> {
     match link.receive()? {
         Some((Message::Launch(order), _)) => launch(*order, Caller::There(link)),
         Some((Message::Adopt(order, device), descriptors)) => {
-            let [connection, journal] =
-                <[_; 2]>::try_from(descriptors).map_err(|_| MountError::Malformed { what: "message" })?;
+            let mut descriptors = descriptors.into_iter();
+            let (Some(connection), Some(journal)) = (descriptors.next(), descriptors.next()) else {
+                return Err(MountError::Malformed { what: "message" });
+            };
             let journal = Journal::new(journal)
                 .map_err(|source| MountError::Link { action: "take over the journal", source })?;
             tracing::info!(directory = %order.directory.display(), "a new supervisor took over");
             let mut supervisor = Supervisor::new(*order, journal, Caller::Nobody)?;
             supervisor.attached = Some(Attached { connection, device });
+            supervisor.presence = descriptors.next().map(Presence::taken_over);
             supervisor.served_since = Some(Instant::now());
             supervisor.listen_to(&link)?;
             supervisor.worker = Some(Worker { link, child: None });
@@ -105,7 +109,11 @@ struct Supervisor {
     order: MountOrder,
     journal: Journal,
     caller: Caller,
+    /// Whether this process does nothing else, and ends with the mount.
+    own_process: bool,
     attached: Option<Attached>,
+    /// Of what is attached.
+    presence: Option<Presence>,
     worker: Option<Worker>,
     /// Which worker, counted from 1, is the present one.
     started: usize,
@@ -137,10 +145,12 @@ impl Supervisor {
             });
         }
         Ok(Self {
+            own_process: !matches!(caller, Caller::Here(_)),
             order,
             journal,
             caller,
             attached: None,
+            presence: None,
             worker: None,
             started: 0,
             served_since: None,
@@ -162,6 +172,11 @@ impl Supervisor {
                 let _ = link.send(&Message::Failed { message: crate::error::chain(error) }, &[]);
             }
             self.end_worker();
+        }
+        if let Some(presence) = self.presence.take()
+            && self.own_process
+        {
+            presence.hold_to_the_end();
         }
         result
     }
@@ -240,11 +255,19 @@ impl Supervisor {
     fn serve(&mut self) -> Result<(), MountError> {
         let restarted = self.attached.is_some();
         if self.attached.is_none() {
-            self.attached = Some(attach::attach(&self.order)?);
+            let attached = attach::attach(&self.order)?;
+            let declared = Presence::declare(&self.order.directory, attached.device);
+            if let Err(error) = &declared {
+                tracing::debug!(%error, "an unmount will not wait for this process");
+            }
+            self.presence = declared.ok();
+            self.attached = Some(attached);
         }
         if let (Some(attached), Some(worker)) = (&self.attached, &self.worker) {
             let message = Message::Serve { device: attached.device, restarted };
-            let _ = worker.link.send(&message, &[attached.connection.as_fd()]);
+            let presence = self.presence.as_ref().map(Presence::as_fd);
+            let descriptors: Vec<_> = std::iter::once(attached.connection.as_fd()).chain(presence).collect();
+            let _ = worker.link.send(&message, &descriptors);
         }
         Ok(())
     }
@@ -297,6 +320,7 @@ impl Supervisor {
     fn attach_anew(&mut self, device: Device) -> Result<(), MountError> {
         attach::detach(&self.order.directory, device)?;
         self.attached = None;
+        self.presence = None;
         self.journal
             .forget_connection()
             .map_err(|source| MountError::Link { action: "write the journal", source })

@@ -13,6 +13,7 @@ use signal_hook::iterator::Signals;
 use super::caller::messages_of;
 use super::journal::Journal;
 use super::link::{Link, Message};
+use super::presence::Presence;
 use crate::error::{MountError, chain};
 use crate::fuse::attach::{self, Device};
 use crate::fuse::notify::Notifications;
@@ -61,10 +62,11 @@ fn serve<F: Served>(
     link: &Link,
 ) -> Result<(), MountError> {
     link.send(&Message::Prepared, &[])?;
-    let Some((Message::Serve { device, restarted }, mut descriptors)) = link.receive()? else {
+    let Some((Message::Serve { device, restarted }, descriptors)) = link.receive()? else {
         return Err(MountError::Malformed { what: "message" });
     };
-    let connection = descriptors.pop().ok_or(MountError::Malformed { what: "message" })?;
+    let mut descriptors = descriptors.into_iter();
+    let connection = descriptors.next().ok_or(MountError::Malformed { what: "message" })?;
     let notifications = Notifications::new(attach::copy(&connection)?);
     let guardian = Arc::new(Guardian {
         connection: attach::copy(&connection)?,
@@ -72,6 +74,7 @@ fn serve<F: Served>(
         order,
         device,
         journal: Arc::clone(journal),
+        presence: descriptors.next().map(Presence::taken_over),
     });
     let order = &guardian.order;
     let (session, kernel) =
@@ -94,6 +97,8 @@ struct Guardian {
     device: Device,
     connection: OwnedFd,
     journal: Arc<Journal>,
+    /// Held until this process ends.
+    presence: Option<Presence>,
     /// To the supervisor; `None` while there is none.
     link: Mutex<Option<Link>>,
 }
@@ -143,7 +148,10 @@ impl Guardian {
             .map_err(MountError::io("start", &self.order.relaunch.program))?;
         std::thread::spawn(move || child.wait());
         let message = Message::Adopt(Box::new(self.order.clone()), self.device);
-        link.send(&message, &[self.connection.as_fd(), self.journal.as_fd()])?;
+        let presence = self.presence.as_ref().map(Presence::as_fd);
+        let descriptors: Vec<_> =
+            [self.connection.as_fd(), self.journal.as_fd()].into_iter().chain(presence).collect();
+        link.send(&message, &descriptors)?;
         Ok(link)
     }
 
