@@ -11,7 +11,9 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use varve_content::{ContentHash, ObjectKind, ObjectName};
 use varve_repository::{Catalog, Chunk, ChunksView, ContentView, EntryView};
-use varve_store::{Cache, CachedObject, ObjectRequest, ObjectSource, PlainSize, StoreError};
+use varve_store::{
+    Cache, CachedObject, ExternalFile, HttpSource, ObjectRequest, ObjectSource, PlainSize, StoreError,
+};
 
 use self::ahead::MOST_AHEAD;
 use self::bundled::Bundled;
@@ -30,6 +32,8 @@ const MOST_KNOWN: NonZeroUsize = NonZeroUsize::new(256).expect("because it is no
 pub(crate) struct Contents {
     cache: Arc<Cache>,
     source: Arc<dyn ObjectSource>,
+    /// Where the content of external files is.
+    external: Option<Arc<HttpSource>>,
     open: Arc<OpenObjects>,
     ahead: Arc<Ahead>,
     bundled: Arc<Bundled>,
@@ -48,11 +52,20 @@ impl Contents {
     pub(crate) fn new(
         cache: Arc<Cache>,
         source: Arc<dyn ObjectSource>,
+        external: Option<Arc<HttpSource>>,
         open: Arc<OpenObjects>,
         ahead: Arc<Ahead>,
     ) -> Self {
         let bundled = Arc::new(Bundled::new(Arc::clone(&cache), Arc::clone(&source)));
-        Self { cache, source, open, ahead, bundled, missed_chunks: Mutex::new(LruCache::new(MOST_KNOWN)) }
+        Self {
+            cache,
+            source,
+            external,
+            open,
+            ahead,
+            bundled,
+            missed_chunks: Mutex::new(LruCache::new(MOST_KNOWN)),
+        }
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -73,14 +86,15 @@ impl Contents {
         if wanted == 0 {
             return Ok(0);
         }
-        if entry.is_external() {
+        if entry.is_external() && self.external.is_none() {
             return Err(Failure::External);
         }
         match entry.content().ok_or(Failure::OtherKind)? {
             ContentView::Whole(hash) => {
                 let request = request_of(ObjectName::new(hash, ObjectKind::File), entry, entry.size());
                 if !self.read_bundled(catalog, entry, &request, offset, buffer, patience)? {
-                    self.read_object(&request, offset, buffer, patience)?;
+                    let source = || self.source_of(catalog, entry, None);
+                    self.read_object(&request, &source, offset, buffer, patience)?;
                 }
             }
             ContentView::Chunks(chunks) => {
@@ -90,14 +104,32 @@ impl Contents {
                     let chunk = chunks.at(at).ok_or(Failure::OtherKind)?;
                     let end = (chunk.offset + chunk.size - offset).min(wanted as u64) as usize;
                     let part = &mut buffer[done..end];
-                    let found =
-                        self.read_object(&chunk_request(&chunk, entry), at - chunk.offset, part, patience)?;
-                    self.look_ahead(entry, chunks, &chunk, &found);
+                    let (request, offset) = (chunk_request(&chunk, entry), at - chunk.offset);
+                    let source = || self.source_of(catalog, entry, Some(&chunk));
+                    let found = self.read_object(&request, &source, offset, part, patience)?;
+                    self.look_ahead(catalog, entry, chunks, &chunk, &found);
                     done = end;
                 }
             }
         }
         Ok(wanted)
+    }
+
+    /// Where a file, or a chunk of it, is fetched from.
+    fn source_of(
+        &self,
+        catalog: &Catalog,
+        entry: &EntryView<'_>,
+        chunk: Option<&Chunk>,
+    ) -> Arc<dyn ObjectSource> {
+        let Some(servers) = self.external.as_ref().filter(|_| entry.is_external()) else {
+            return Arc::clone(&self.source);
+        };
+        let (servers, path) = (Arc::clone(servers), catalog.index().path(entry.row()));
+        Arc::new(match chunk {
+            None => ExternalFile::whole(servers, path.as_bytes()),
+            Some(chunk) => ExternalFile::part(servers, path.as_bytes(), chunk.offset, chunk.size),
+        })
     }
 
     /// The cached copy of a file that is one object, if there is one.
@@ -142,23 +174,29 @@ impl Contents {
     fn read_object(
         &self,
         request: &ObjectRequest,
+        source: &dyn Fn() -> Arc<dyn ObjectSource>,
         offset: u64,
         buffer: &mut [u8],
         patience: Patience,
     ) -> Result<Found, Failure> {
-        let (object, found) = self.object(request, patience)?;
+        let (object, found) = self.object(request, source, patience)?;
         match object.read_at(offset, buffer) {
             Err(StoreError::DamagedCopy { path }) => {
                 tracing::warn!(%path, "a damaged copy is fetched again");
                 self.open.forget(&request.name.hash);
-                self.object(request, patience)?.0.read_at(offset, buffer)?;
+                self.object(request, source, patience)?.0.read_at(offset, buffer)?;
                 Ok(Found::AtTheSource)
             }
             result => Ok(result.map(|_| found)?),
         }
     }
 
-    fn object(&self, request: &ObjectRequest, patience: Patience) -> Result<(CachedObject, Found), Failure> {
+    fn object(
+        &self,
+        request: &ObjectRequest,
+        source: &dyn Fn() -> Arc<dyn ObjectSource>,
+        patience: Patience,
+    ) -> Result<(CachedObject, Found), Failure> {
         let hash = request.name.hash;
         if let Some(object) = self.open.get(&hash) {
             return Ok((object, Found::Here));
@@ -167,7 +205,7 @@ impl Contents {
             Patience::None => (self.cache.peek(request)?.ok_or(Failure::WouldBlock)?, Found::Here),
             // Whoever may wait is here because a look into the cache was in vain.
             Patience::Until(deadline) => {
-                (self.cache.get(request, self.source.as_ref(), deadline)?, Found::AtTheSource)
+                (self.cache.get(request, source().as_ref(), deadline)?, Found::AtTheSource)
             }
         };
         if object.len() > WORTH_KEEPING {
@@ -178,7 +216,14 @@ impl Contents {
 
     /// Fetches chunks behind this one: the next if the reader came here from the one before, and, the more often chunks of
     /// this file were missing, the more of the others, whatever the order they are read in.
-    fn look_ahead(&self, entry: &EntryView<'_>, chunks: ChunksView<'_>, chunk: &Chunk, found: &Found) {
+    fn look_ahead(
+        &self,
+        catalog: &Catalog,
+        entry: &EntryView<'_>,
+        chunks: ChunksView<'_>,
+        chunk: &Chunk,
+        found: &Found,
+    ) {
         let window = match found {
             Found::AtTheSource => {
                 let Some(first) = chunks.at(0) else { return };
@@ -203,7 +248,7 @@ impl Contents {
             !self.open.holds(&other.hash) && matches!(self.cache.peek(&chunk_request(other, entry)), Ok(None))
         });
         for other in missing.take(window) {
-            let (cache, source) = (Arc::clone(&self.cache), Arc::clone(&self.source));
+            let (cache, source) = (Arc::clone(&self.cache), self.source_of(catalog, entry, Some(&other)));
             let request = chunk_request(&other, entry);
             self.ahead.run(move |deadline| {
                 let _ = cache.get(&request, source.as_ref(), deadline);

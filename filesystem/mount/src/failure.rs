@@ -28,7 +28,7 @@ pub(crate) enum Failure {
     #[error("no such attribute")]
     NoAttribute,
     /// The bytes lie outside the repository, and nobody said where.
-    #[error("the content is external, and no server for it is configured")]
+    #[error("the content is external, and no server for it is configured (--external-server)")]
     External,
     /// A catalog or another object that describes the repository.
     #[error(transparent)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use varve_repository::{Reference, Repository, RepositoryName};
+use varve_store::HttpSource;
 
 use crate::variant_link::Variables;
 
@@ -70,6 +71,8 @@ pub trait RepositorySource: Send + Sync + 'static {
 pub struct MountedRepository {
     /// The repository.
     pub repository: Arc<Repository>,
+    /// Where the content of external files is, below their paths; reading them fails without it.
+    pub external: Option<Arc<HttpSource>>,
     /// Which revision. [`Reference::Latest`] follows new ones.
     pub reference: Reference,
     /// The variables of symbolic links; `None` shows the links as they were published.

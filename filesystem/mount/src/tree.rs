@@ -367,7 +367,9 @@ impl Tree {
         let mut revision = self.revision(&name, &loader, reference, deadline)?;
         revision.manifest = manifest.filter(|_| mounted.reference == Reference::Latest);
         let (cache, source) = (Arc::clone(loader.cache()), Arc::clone(loader.source()));
-        let contents = Contents::new(cache, source, Arc::clone(&self.open), Arc::clone(&self.ahead));
+        let external = mounted.external.clone();
+        let (open, ahead) = (Arc::clone(&self.open), Arc::clone(&self.ahead));
+        let contents = Contents::new(cache, source, external, open, ahead);
         let (range, catalog) = (Arc::clone(&revision.range), Arc::clone(&revision.catalog));
         let record = RootRecord {
             repository: name.to_string(),

@@ -4,6 +4,8 @@
 //! `becomes_…` become them; otherwise they do nothing.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "mounting/external.rs"]
+mod external;
 #[path = "mounting/faults.rs"]
 mod faults;
 #[path = "mounting/fixtures.rs"]

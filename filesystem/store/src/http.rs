@@ -10,6 +10,7 @@
 //! | routes | which server and proxy are good, for all requests and for one |
 //! | pursuit | the order in which one thing is tried, and what a failure means |
 //! | exchange | one request and its answer |
+//! | external | files that are not named by their hash, but checked against it |
 //! | batches | many small objects with one request, or with several at a time |
 //! | clients, engine | the library's clients, what drives their connections |
 
@@ -19,6 +20,7 @@ mod config;
 mod counters;
 mod engine;
 mod exchange;
+mod external;
 mod pursuit;
 mod routes;
 
@@ -39,6 +41,7 @@ use crate::{Deadline, Freshness, ObjectSink, ObjectSource, RepositoryFile, Store
 
 pub use self::config::{HttpConfig, HttpConfigError, Proxy, ProxyGroups, ServerUrl};
 pub use self::counters::HttpCounters;
+pub use self::external::ExternalFile;
 
 /// The most bytes of an object that are shared with others who want it; what is larger they fetch themselves.
 const SHARED: usize = 16 << 20;
@@ -139,6 +142,7 @@ impl ObjectSource for HttpSource {
         let wanted = Wanted {
             name,
             path: format!("/data/{}", name.path()),
+            part: None,
             hash: Some(name.hash),
             limit,
             revalidate: false,
@@ -185,6 +189,7 @@ impl ObjectSource for HttpSource {
             let wanted = Wanted {
                 name: &file,
                 path,
+                part: None,
                 hash: None,
                 limit: file.limit(),
                 revalidate: freshness == Freshness::Revalidated,

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | publish to and read from a directory that a web server serves | [`DirectoryStore`] |
 //! | read from web servers, through proxies, with fail-over | [`HttpSource`] |
+//! | read files that lie outside of a repository's objects | [`ExternalFile`] |
 //! | test against a store | [`MemoryStore`] |
 //! | read objects again and again, decompressed, shared by processes | [`Cache`] |
 
@@ -30,6 +31,8 @@ pub use cache::{
 pub use deadline::Deadline;
 pub use directory::DirectoryStore;
 pub use error::StoreError;
-pub use http::{HttpConfig, HttpConfigError, HttpCounters, HttpSource, Proxy, ProxyGroups, ServerUrl};
+pub use http::{
+    ExternalFile, HttpConfig, HttpConfigError, HttpCounters, HttpSource, Proxy, ProxyGroups, ServerUrl,
+};
 pub use memory::MemoryStore;
 pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile};

@@ -73,6 +73,8 @@ mod tests {
         let late = Failure::Store(StoreError::TimedOut { name: name(), place: "a server".into() });
         assert_eq!(errno_of(&absent).code(), Errno::EIO.code());
         assert_eq!(errno_of(&late).code(), Errno::ETIMEDOUT.code());
+        assert_eq!(errno_of(&Failure::External).code(), Errno::EIO.code());
+        assert!(Failure::External.to_string().contains("--external-server"));
         assert_eq!(errno_of(&Failure::NoEntry).code(), Errno::ENOENT.code());
         assert!(is_fault(&absent) && !is_fault(&Failure::NoEntry));
     }

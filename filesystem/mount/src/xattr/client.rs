@@ -3,7 +3,7 @@
 use super::{Context, Magic, Pages, Shown, one};
 
 pub(super) const GROUP: &[Magic] = &[
-    Magic { name: "user.external_host", shown: Shown::Always, value: |_| one("") },
+    Magic { name: "user.external_host", shown: Shown::Always, value: external_host },
     Magic { name: "user.external_timeout", shown: Shown::Always, value: timeout_direct },
     Magic { name: "user.hitrate", shown: Shown::Always, value: hit_rate },
     Magic { name: "user.host", shown: Shown::Always, value: host },
@@ -19,7 +19,7 @@ pub(super) const GROUP: &[Magic] = &[
     Magic { name: "user.pid", shown: Shown::Never, value: |_| one(std::process::id().to_string()) },
     Magic { name: "user.proxy", shown: Shown::Always, value: proxy },
     Magic { name: "user.proxy_list", shown: Shown::Always, value: proxy_list },
-    Magic { name: "user.proxy_list_external", shown: Shown::Always, value: |_| one("") },
+    Magic { name: "user.proxy_list_external", shown: Shown::Always, value: external_proxy_list },
     Magic { name: "user.rx", shown: Shown::Always, value: received },
     Magic { name: "user.speed", shown: Shown::Always, value: |_| one("n/a") },
     Magic { name: "user.timeout", shown: Shown::Always, value: timeout },
@@ -38,6 +38,19 @@ fn host(context: &Context<'_>) -> Pages {
 fn host_list(context: &Context<'_>) -> Pages {
     let hosts = &context.attached.mounted.client.hosts;
     one(if hosts.is_empty() { "internal error: no hosts defined".to_owned() } else { hosts.join(";") })
+}
+
+/// Empty if there is none.
+fn external_host(context: &Context<'_>) -> Pages {
+    let servers = context.attached.mounted.external.as_ref();
+    one(servers.map_or_else(String::new, |servers| servers.counters().server))
+}
+
+fn external_proxy_list(context: &Context<'_>) -> Pages {
+    let servers = context.attached.mounted.external.as_ref();
+    let proxies = servers.map(|servers| servers.counters().proxies).unwrap_or_default();
+    let lines = proxies.iter().flatten().map(|proxy| format!("{proxy}\n"));
+    Ok(Some(super::pages_of("", lines)))
 }
 
 fn proxy(context: &Context<'_>) -> Pages {

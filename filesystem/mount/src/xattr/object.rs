@@ -71,9 +71,15 @@ fn external_file(context: &Context<'_>) -> Pages {
     regular(context, || u8::from(context.entry.is_external()).to_string())
 }
 
-/// No server for external files can be configured.
+/// On the server that is asked first, the path as it is in the catalog; empty if no server is known.
 fn external_url(context: &Context<'_>) -> Pages {
-    if context.entry.kind() == EntryKind::File && context.entry.is_external() { one("") } else { Ok(None) }
+    if context.entry.kind() != EntryKind::File || !context.entry.is_external() {
+        return Ok(None);
+    }
+    let Some(servers) = &context.attached.mounted.external else { return one("") };
+    let mut url = servers.counters().server.into_bytes();
+    url.extend_from_slice(context.place.catalog()?.index().path(context.place.row).as_bytes());
+    one(url)
 }
 
 fn hash(context: &Context<'_>) -> Pages {

@@ -181,12 +181,13 @@ impl RepositorySource for TreeOfSettings {
 fn mounted(settings: &Value) -> Result<MountedRepository, AnyError> {
     let text = |field: &str| settings[field].as_str().unwrap_or_default().to_owned();
     let name: RepositoryName = text("name").parse()?;
+    let http = |url: &str| -> Result<Arc<HttpSource>, AnyError> {
+        let mut config = HttpConfig::new(url, "DIRECT")?;
+        config.retries = 0;
+        Ok(Arc::new(HttpSource::new(config)?))
+    };
     let source: Arc<dyn ObjectSource> = match settings["url"].as_str() {
-        Some(url) => {
-            let mut config = HttpConfig::new(url, "DIRECT")?;
-            config.retries = 0;
-            Arc::new(HttpSource::new(config)?)
-        }
+        Some(url) => http(url)?,
         None => Arc::new(DirectoryStore::open(Path::new(&text("served")))?),
     };
     let mut config = CacheConfig::new(text("cache"), std::time::SystemTime::now);
@@ -197,6 +198,7 @@ fn mounted(settings: &Value) -> Result<MountedRepository, AnyError> {
     let reference = text("reference");
     Ok(MountedRepository {
         repository: Arc::new(Repository::new(name, source, cache, trust)),
+        external: settings["external"].as_str().map(http).transpose()?,
         reference: if reference.is_empty() { Reference::Latest } else { reference.parse()? },
         variables: Some(
             settings["variables"]

@@ -74,6 +74,7 @@ async fn together(
     let batch = Wanted {
         name: &"a batch of objects",
         path: format!("/{path}"),
+        part: None,
         hash: None,
         limit: Batch::LIMIT,
         revalidate: false,
@@ -115,6 +116,7 @@ async fn one_by_one(
             let wanted = Wanted {
                 name,
                 path: format!("/data/{}", name.path()),
+                part: None,
                 hash: Some(name.hash),
                 limit: *limit,
                 revalidate: false,

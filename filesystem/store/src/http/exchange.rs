@@ -5,11 +5,19 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA};
+use reqwest::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, PRAGMA, RANGE};
 use reqwest::{Client, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::routes::Blame;
+
+/// Some bytes of what is at an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) offset: u64,
+    /// At least 1.
+    pub(super) size: u64,
+}
 
 /// A request to be made.
 pub(super) struct Exchange<'a> {
@@ -18,6 +26,8 @@ pub(super) struct Exchange<'a> {
     pub(super) proxied: bool,
     /// Ask caches on the way to check with the origin.
     pub(super) no_cache: bool,
+    /// Ask for this part only. Of a server that sends the whole, the rest is left out here.
+    pub(super) part: Option<Part>,
     /// The most bytes of an answer.
     pub(super) limit: u64,
     /// Whether any refusal means that there is no such thing.
@@ -59,13 +69,16 @@ impl Exchange<'_> {
     pub(super) async fn run(&self, take: &mut dyn FnMut(Bytes) -> io::Result<()>) -> Result<bool, Failure> {
         let mut response = self.send().await?;
         self.check_status(&response)?;
-        if response.content_length().is_some_and(|length| length > self.limit) {
+        // A whole answer, of which only a part was asked for.
+        let cut = self.part.filter(|_| response.status() == StatusCode::OK);
+        if cut.is_none() && response.content_length().is_some_and(|length| length > self.limit) {
             return Err(Failure::TooLarge);
         }
+        let mut skipped = 0;
         let mut total = 0;
         let mut window = Window { end: self.next_end(), bytes: 0 };
         loop {
-            let piece = match timeout_at(window.end, response.chunk()).await {
+            let mut piece = match timeout_at(window.end, response.chunk()).await {
                 Ok(Ok(Some(piece))) => piece,
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => return Err(self.broken(&error)),
@@ -74,12 +87,21 @@ impl Exchange<'_> {
                     continue;
                 }
             };
-            total += piece.len() as u64;
             window.bytes += piece.len() as u64;
+            if let Some(part) = cut {
+                let before = (part.offset - skipped).min(piece.len() as u64);
+                skipped += before;
+                drop(piece.split_to(before as usize));
+                piece.truncate((part.size - total).min(piece.len() as u64) as usize);
+            }
+            total += piece.len() as u64;
             if total > self.limit {
                 return Err(Failure::TooLarge);
             }
             take(piece).map_err(Failure::Sink)?;
+            if cut.is_some_and(|part| total >= part.size) {
+                break;
+            }
             // A trickle may never let the timer above win.
             if Instant::now() >= window.end {
                 self.end_window(&mut window)?;
@@ -96,6 +118,10 @@ impl Exchange<'_> {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
             request = request.headers(headers);
+        }
+        if let Some(Part { offset, size }) = self.part {
+            let last = offset.saturating_add(size.saturating_sub(1));
+            request = request.header(RANGE, format!("bytes={offset}-{last}"));
         }
         match timeout_at(self.next_end(), request.send()).await {
             Ok(Ok(response)) => Ok(response),
@@ -125,12 +151,20 @@ impl Exchange<'_> {
         let status = response.status();
         match status {
             StatusCode::OK => return Ok(()),
+            StatusCode::PARTIAL_CONTENT if self.is_wanted_part(response.headers()) => return Ok(()),
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Failure::Absent),
             _ if self.optional => return Err(Failure::Absent),
             _ => {}
         }
         let blame = self.blame_for(status, response.headers());
         Err(Failure::Broken { blame, reason: format!("it answered {status}"), lost_connection: false })
+    }
+
+    fn is_wanted_part(&self, headers: &HeaderMap) -> bool {
+        let told = headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        let first =
+            told.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok());
+        self.part.is_some_and(|part| first == Some(part.offset))
     }
 
     fn blame_for(&self, status: StatusCode, headers: &HeaderMap) -> Blame {

@@ -21,7 +21,7 @@ use varve_content::{ContentHash, Hasher};
 
 use super::HttpSource;
 use super::config::Proxy;
-use super::exchange::{Exchange, Failure};
+use super::exchange::{Exchange, Failure, Part};
 use super::routes::{Blame, Route, Trail};
 use crate::{Deadline, StoreError};
 
@@ -34,6 +34,8 @@ pub(super) struct Wanted<'a> {
     pub(super) name: &'a dyn Display,
     /// What follows the repository's address, as a rule with a slash before it.
     pub(super) path: String,
+    /// Which bytes of what is there; all if `None`.
+    pub(super) part: Option<Part>,
     /// What the bytes must hash to, if they are named by it.
     pub(super) hash: Option<ContentHash>,
     /// The most bytes it may have.
@@ -193,6 +195,7 @@ impl<'a> Pursuit<'a> {
             url: &format!("{}{}", source.routes.servers()[route.server], self.wanted.path),
             proxied,
             no_cache,
+            part: self.wanted.part,
             limit: self.wanted.limit,
             optional: self.wanted.optional,
             patience: self.patience(timeout, trail.has_alternative(&source.routes, route)),

@@ -47,6 +47,14 @@ pub(crate) struct Mount {
     /// Proxies: groups separated by ;, each of several separated by |
     #[arg(long, value_name = "LIST", default_value = "DIRECT")]
     proxy: String,
+    /// Where the content of external files is, below their paths, with @fqrn@ for the name; may be repeated, best first
+    ///
+    /// Without any, reading a file fails that the catalog says is external.
+    #[arg(long = "external-server", value_name = "URL")]
+    external_servers: Vec<String>,
+    /// Proxies on the way to those servers, as for --proxy
+    #[arg(long, value_name = "LIST", default_value = "DIRECT")]
+    external_proxy: String,
     /// The directory that keeps what was fetched
     #[arg(long, value_name = "DIRECTORY")]
     cache: Option<PathBuf>,
@@ -103,6 +111,8 @@ impl Mount {
             repository: RepositorySettings {
                 servers: self.servers,
                 proxy: self.proxy,
+                external_servers: self.external_servers,
+                external_proxy: self.external_proxy,
                 keys: absolute(self.keys)?,
                 variables: self.variables,
                 raw_links: self.raw_links,

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::thread::sleep;
 
 use super::connection::Request;
+use super::origin::Answer;
 use super::{Fault, State};
 
 const HTML: &[u8] = b"<!DOCTYPE html><html><body><h1>Please sign in to the network</h1></body></html>\n";
@@ -16,20 +17,19 @@ pub(super) fn answer(
     request: &Request,
     fault: Option<Fault>,
 ) -> io::Result<bool> {
-    let proper = |path: &str| state.origin.answer(request, path);
-    let send = |status: u16, body: &[u8]| whole(stream, request, status, body);
+    let proper = |path: &str| Ok::<_, io::Error>(state.origin.answer(request, path)?.part_for(request));
+    let send = |answer: Answer| whole(stream, request, &answer);
     let Some(fault) = fault else {
-        let answer = proper(&request.path)?;
-        return send(answer.status, &answer.body);
+        return send(proper(&request.path)?);
     };
     match fault {
         Fault::Delay(pause) => sleep(pause),
         Fault::StallBeforeHeaders => state.stall(),
         Fault::Swap(path) => {
-            let answer = proper(&path)?;
-            return send(answer.status, &answer.body);
+            return send(proper(&path)?);
         }
-        Fault::Content(body) => return send(200, &body),
+        Fault::Content(body) => return send(Answer::new(200, body)),
+        Fault::WholeForPart => return send(state.origin.answer(request, &request.path)?),
         Fault::Html => {
             write!(
                 stream,
@@ -39,7 +39,7 @@ pub(super) fn answer(
             stream.write_all(HTML)?;
             return Ok(true);
         }
-        Fault::Status(status) => return send(status, b"this is an error\n"),
+        Fault::Status(status) => return send(Answer::new(status, b"this is an error\n".to_vec())),
         Fault::Close => return Ok(false),
         Fault::Garbage => {
             stream.write_all(&[0xff; 64])?;
@@ -70,8 +70,8 @@ pub(super) fn answer(
         | Fault::WrongLength(_)
         | Fault::CloseAfter(_) => {}
     }
-    let answer = proper(&request.path)?;
-    let (status, mut body) = (answer.status, answer.body);
+    let Answer { status, mut body, range } = proper(&request.path)?;
+    let head = |length: i64| head(stream, status, length, range.as_deref());
     match fault {
         Fault::Truncate(length) => body.truncate(length),
         Fault::FlipBit(bit) if !body.is_empty() => {
@@ -80,14 +80,14 @@ pub(super) fn answer(
         }
         Fault::StallAfter(length) => {
             let (first, rest) = body.split_at(length.min(body.len()));
-            head(stream, status, body.len() as i64)?;
+            head(body.len() as i64)?;
             stream.write_all(first)?;
             state.stall();
             stream.write_all(rest)?;
             return Ok(true);
         }
         Fault::Trickle(length, pause) => {
-            head(stream, status, body.len() as i64)?;
+            head(body.len() as i64)?;
             for piece in body.chunks(length.max(1)) {
                 if state.stopped() {
                     return Ok(false);
@@ -98,39 +98,41 @@ pub(super) fn answer(
             return Ok(true);
         }
         Fault::WrongLength(difference) => {
-            head(stream, status, (body.len() as i64 + difference).max(0))?;
+            head((body.len() as i64 + difference).max(0))?;
             stream.write_all(&body)?;
             return Ok(false);
         }
         Fault::CloseAfter(length) => {
-            head(stream, status, body.len() as i64)?;
+            head(body.len() as i64)?;
             stream.write_all(&body[..length.min(body.len())])?;
             return Ok(false);
         }
         _ => {}
     }
-    send(status, &body)
+    send(Answer { status, body, range })
 }
 
-fn whole(mut stream: &TcpStream, request: &Request, status: u16, body: &[u8]) -> io::Result<bool> {
-    head(stream, status, body.len() as i64)?;
+fn whole(mut stream: &TcpStream, request: &Request, answer: &Answer) -> io::Result<bool> {
+    head(stream, answer.status, answer.body.len() as i64, answer.range.as_deref())?;
     if request.method != "HEAD" {
-        stream.write_all(body)?;
+        stream.write_all(&answer.body)?;
     }
     Ok(request.header("connection") != Some("close"))
 }
 
-fn head(mut stream: &TcpStream, status: u16, length: i64) -> io::Result<()> {
+fn head(mut stream: &TcpStream, status: u16, length: i64, range: Option<&str>) -> io::Result<()> {
     let reason = match status {
         200 => "OK",
+        206 => "Partial Content",
         404 => "Not Found",
         500 => "Internal Server Error",
         503 => "Service Unavailable",
         _ => "Status",
     };
     // One write, so that head and body are not sent as two small packets.
+    let range = range.map(|range| format!("Content-Range: {range}\r\n")).unwrap_or_default();
     let text = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\r\n"
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n{range}\r\n"
     );
     stream.write_all(text.as_bytes())
 }

@@ -19,6 +19,29 @@ pub(super) enum Origin {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// The `Content-Range`, of a part.
+    pub(super) range: Option<String>,
+}
+
+impl Answer {
+    pub(super) fn new(status: u16, body: Vec<u8>) -> Self {
+        Self { status, body, range: None }
+    }
+
+    /// The part of it that a request asks for with `Range: bytes=FIRST-LAST`, or all.
+    pub(super) fn part_for(self, request: &Request) -> Self {
+        let asked = request.header("range").and_then(|range| {
+            let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+            Some((first.parse::<usize>().ok()?, last.parse::<usize>().ok()?))
+        });
+        let Some((first, last)) = asked.filter(|_| self.status == 200) else { return self };
+        let total = self.body.len();
+        let Some(body) = self.body.get(first..(last.saturating_add(1)).min(total)) else {
+            return Self::new(416, b"no such range\n".to_vec());
+        };
+        let range = Some(format!("bytes {first}-{}/{total}", first + body.len() - 1));
+        Self { status: 206, body: body.to_vec(), range }
+    }
 }
 
 impl Origin {
@@ -36,7 +59,7 @@ impl Origin {
 }
 
 fn not_found() -> Answer {
-    Answer { status: 404, body: b"not found\n".to_vec() }
+    Answer::new(404, b"not found\n".to_vec())
 }
 
 fn file(directory: &Path, path: &str) -> Answer {
@@ -44,22 +67,22 @@ fn file(directory: &Path, path: &str) -> Answer {
     if !path.components().all(|component| matches!(component, Component::Normal(_))) {
         return not_found();
     }
-    fs::read(directory.join(path)).map_or_else(|_| not_found(), |body| Answer { status: 200, body })
+    fs::read(directory.join(path)).map_or_else(|_| not_found(), |body| Answer::new(200, body))
 }
 
 /// One request to the server that `address` (`http://host:port/path`) names, on a connection of its own.
 fn forward(request: &Request, address: &str) -> io::Result<Answer> {
     let Some((host, path)) = address.strip_prefix("http://").and_then(|rest| rest.split_once('/')) else {
-        return Ok(Answer { status: 400, body: b"not an absolute address\n".to_vec() });
+        return Ok(Answer::new(400, b"not an absolute address\n".to_vec()));
     };
     let Ok(mut stream) = TcpStream::connect(host) else {
-        return Ok(Answer { status: 502, body: b"cannot connect\n".to_vec() });
+        return Ok(Answer::new(502, b"cannot connect\n".to_vec()));
     };
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     write!(stream, "{} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n", request.method)?;
     let mut reader = BufReader::new(stream);
     let Some(head) = read_head(&mut reader)? else {
-        return Ok(Answer { status: 502, body: b"no answer\n".to_vec() });
+        return Ok(Answer::new(502, b"no answer\n".to_vec()));
     };
     let status = head.first.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(502);
     let mut body = Vec::new();
@@ -67,5 +90,5 @@ fn forward(request: &Request, address: &str) -> io::Result<Answer> {
         Some(length) => reader.take(length).read_to_end(&mut body)?,
         None => reader.read_to_end(&mut body)?,
     };
-    Ok(Answer { status, body })
+    Ok(Answer::new(status, body))
 }

@@ -27,6 +27,8 @@ pub enum Fault {
     StallAfter(usize),
     /// This many bytes at a time, with pauses.
     Trickle(usize, Duration),
+    /// The whole body, whatever part of it was asked for.
+    WholeForPart,
     /// The proper answer, but later.
     Delay(Duration),
     /// Status 200 and a page of a captive portal.

@@ -27,6 +27,12 @@ pub(crate) struct RepositorySettings {
     pub(crate) servers: Vec<String>,
     /// Groups of proxies.
     pub(crate) proxy: String,
+    /// Where the content of external files is, with `@fqrn@` for the name.
+    #[serde(default)]
+    pub(crate) external_servers: Vec<String>,
+    /// Groups of proxies on the way there.
+    #[serde(default)]
+    pub(crate) external_proxy: String,
     /// Files or directories of public keys; none for those of this machine.
     pub(crate) keys: Vec<PathBuf>,
     /// Variables of symbolic links.

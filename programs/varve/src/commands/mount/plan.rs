@@ -63,8 +63,7 @@ impl Repositories {
             client.hosts = vec![directory.display().to_string()];
             Arc::new(DirectoryStore::open(&directory)?)
         } else {
-            client.hosts =
-                self.settings.servers.iter().map(|server| server.replace("@fqrn@", name.as_str())).collect();
+            client.hosts = addresses(&self.settings.servers, name);
             client.proxies = self.settings.proxy.split([';', '|']).map(str::to_owned).collect();
             let config = HttpConfig::new(&client.hosts.join(";"), &self.settings.proxy)?;
             (client.timeout, client.timeout_direct) = (config.timeout_proxied, config.timeout_direct);
@@ -76,11 +75,21 @@ impl Repositories {
         let repository = Repository::new(name.clone(), source, Arc::clone(&self.cache), trust);
         Ok(Some(MountedRepository {
             repository: Arc::new(repository),
+            external: self.external(name)?,
             reference,
             variables: (!self.settings.raw_links).then(|| self.variables(name)),
             client,
             refresh_at_least_every: self.settings.refresh.map(Duration::from_secs),
         }))
+    }
+
+    fn external(&self, name: &RepositoryName) -> Result<Option<Arc<HttpSource>>, AnyError> {
+        if self.settings.external_servers.is_empty() {
+            return Ok(None);
+        }
+        let servers = addresses(&self.settings.external_servers, name).join(";");
+        let source = HttpSource::new(HttpConfig::new(&servers, &self.settings.external_proxy)?)?;
+        Ok(Some(Arc::new(source)))
     }
 
     fn keys(&self, name: &RepositoryName) -> Vec<PathBuf> {
@@ -96,6 +105,11 @@ impl Repositories {
         let given = self.settings.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         known.into_iter().chain(given).map(|(name, value)| (name.into(), value.into())).collect()
     }
+}
+
+/// The addresses of a repository on servers.
+fn addresses(servers: &[String], name: &RepositoryName) -> Vec<String> {
+    servers.iter().map(|server| server.replace("@fqrn@", name.as_str())).collect()
 }
 
 impl RepositorySource for Repositories {
