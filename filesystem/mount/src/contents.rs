@@ -183,7 +183,7 @@ impl Contents {
         match object.read_at(offset, buffer) {
             Err(StoreError::DamagedCopy { path }) => {
                 tracing::warn!(%path, "a damaged copy is fetched again");
-                self.open.forget(&request.name.hash);
+                self.open.forget(request);
                 self.object(request, source, patience)?.0.read_at(offset, buffer)?;
                 Ok(Found::AtTheSource)
             }
@@ -197,8 +197,7 @@ impl Contents {
         source: &dyn Fn() -> Arc<dyn ObjectSource>,
         patience: Patience,
     ) -> Result<(CachedObject, Found), Failure> {
-        let hash = request.name.hash;
-        if let Some(object) = self.open.get(&hash) {
+        if let Some(object) = self.open.get(request) {
             return Ok((object, Found::Here));
         }
         let (object, found) = match patience {
@@ -209,7 +208,7 @@ impl Contents {
             }
         };
         if object.len() > WORTH_KEEPING {
-            self.open.put(hash, &object);
+            self.open.put(request, &object);
         }
         Ok((object, found))
     }
@@ -233,7 +232,7 @@ impl Contents {
                 // 0, 2, 4, 8, …
                 if *misses < 2 { 0 } else { MOST_AHEAD.min(1 << (*misses - 1).min(8)) }
             }
-            Found::Here => usize::from(self.came_from_before(chunks, chunk)),
+            Found::Here => usize::from(self.came_from_before(entry, chunks, chunk)),
         };
         if window == 0 {
             return;
@@ -245,7 +244,8 @@ impl Contents {
             Found::Here => Box::new(behind.take(1)),
         };
         let missing = others.filter(|other| {
-            !self.open.holds(&other.hash) && matches!(self.cache.peek(&chunk_request(other, entry)), Ok(None))
+            let request = chunk_request(other, entry);
+            !self.open.holds(&request) && matches!(self.cache.peek(&request), Ok(None))
         });
         for other in missing.take(window) {
             let (cache, source) = (Arc::clone(&self.cache), self.source_of(catalog, entry, Some(&other)));
@@ -256,11 +256,11 @@ impl Contents {
         }
     }
 
-    fn came_from_before(&self, chunks: ChunksView<'_>, chunk: &Chunk) -> bool {
+    fn came_from_before(&self, entry: &EntryView<'_>, chunks: ChunksView<'_>, chunk: &Chunk) -> bool {
+        let holds = |chunk: &Chunk| self.open.holds(&chunk_request(chunk, entry));
         let before = chunk.offset.checked_sub(1).and_then(|offset| chunks.at(offset));
         let next = chunks.at(chunk.offset + chunk.size);
-        before.is_some_and(|before| self.open.holds(&before.hash))
-            && next.is_some_and(|next| !self.open.holds(&next.hash))
+        before.is_some_and(|before| holds(&before)) && next.is_some_and(|next| !holds(&next))
     }
 }
 
