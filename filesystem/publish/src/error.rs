@@ -8,6 +8,7 @@ use varve_store::StoreError;
 
 use crate::apply::ApplyError;
 use crate::base_revision::BaseError;
+use crate::ingest::IngestError;
 use crate::lock::LockError;
 use crate::pipeline::{ObjectError, PipelineError};
 use crate::settings::SettingsError;
@@ -84,6 +85,9 @@ pub enum PublishError {
     /// The tree can't be read.
     #[error(transparent)]
     Walk(#[from] WalkError),
+    /// The archive can't be ingested.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
     /// Contents can't be read or stored.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),

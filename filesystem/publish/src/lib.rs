@@ -5,7 +5,7 @@
 //!    └─▶ pipeline ─▶ contents ─┘                          each step needs only what the one before left
 //! ```
 //!
-//! Entry points: [`create`], [`publish`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`], [`diff`].
+//! Entry points: [`create`], [`publish`], [`ingest`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`], [`diff`].
 //!
 //! Invariants:
 //! - The manifest is switched last, in one rename, after a sync. Killed before that, the old revision is the valid one, and
@@ -19,12 +19,14 @@ mod base_revision;
 mod catalogs;
 mod change;
 mod check;
+mod conclude;
 mod create;
 mod diff;
 mod dirtab;
 mod error;
 mod head;
 mod info;
+mod ingest;
 mod local;
 mod lock;
 mod merge;
@@ -49,6 +51,7 @@ pub use diff::{Aspect, Change, Difference, diff};
 pub use dirtab::DirtabError;
 pub use error::PublishError;
 pub use info::{RepositoryInfo, info};
+pub use ingest::{ArchiveError, ArchiveProblem, IngestError, IngestRequest, ingest};
 pub use local::LocalRepository;
 pub use lock::{LockError, RepositoryLock};
 pub use merge::MergeError;

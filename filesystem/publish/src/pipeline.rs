@@ -1,7 +1,8 @@
 //! From files to objects: read once, cut, compressed and hashed on all cores within a memory budget, put into the store.
 //!
 //! The pipeline does not know which files changed or what an entry is: its producer submits files and gets tickets, and
-//! at the end exchanges tickets for contents.
+//! at the end exchanges tickets for contents. What is no file, such as a member of an archive, is streamed: the producer
+//! reads and cuts it itself and queues its pieces.
 //!
 //! ```text
 //!  producer ──submit──▶ queue of files ──▶ N workers ──small file──▶ compress, hash, put
@@ -27,10 +28,12 @@ use crate::progress::Progress;
 mod file;
 mod object;
 mod queue;
+mod stream;
 
 pub(crate) use object::ObjectWriter;
 pub use object::{ObjectError, ObjectTally};
 use queue::Queue;
+pub(crate) use stream::ContentStream;
 
 /// How contents are turned into objects.
 #[derive(Clone, Debug)]
@@ -171,7 +174,11 @@ enum Outcome {
 /// The producer's end of a running pipeline.
 pub(crate) struct Feeder<'a> {
     queue: &'a Queue,
+    chunks: ChunkSizes,
     submitted: u32,
+    /// What became of streamed files, apart from their pieces.
+    outcomes: Vec<Outcome>,
+    tally: PipelineTally,
 }
 
 impl Feeder<'_> {
@@ -180,13 +187,18 @@ impl Feeder<'_> {
     /// # Errors
     /// [`Stopped`] once a worker has failed: the run reports that failure, the producer just ends.
     pub(crate) fn submit(&mut self, source: FileSource) -> Result<Ticket, Stopped> {
+        let ticket = self.ticket()?;
+        if self.queue.submit(ticket, source) { Ok(ticket) } else { Err(Stopped) }
+    }
+
+    fn ticket(&mut self) -> Result<Ticket, Stopped> {
         let ticket = Ticket(self.submitted);
         let Some(next) = self.submitted.checked_add(1) else {
             self.queue.fail(PipelineError::TooManyFiles);
             return Err(Stopped);
         };
         self.submitted = next;
-        if self.queue.submit(ticket, source) { Ok(ticket) } else { Err(Stopped) }
+        Ok(ticket)
     }
 }
 
@@ -207,21 +219,26 @@ pub(crate) fn run<T>(
     produce: impl FnOnce(&mut Feeder<'_>) -> T,
 ) -> Result<(T, Contents, PipelineTally), PipelineError> {
     let queue = Queue::new(config.budget);
-    let (produced, submitted, finished) = std::thread::scope(|scope| {
+    let (produced, fed, finished) = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..config.threads.get())
             .map(|_| scope.spawn(|| file::Worker::new(config, store, progress, &queue).run()))
             .collect();
-        let mut feeder = Feeder { queue: &queue, submitted: 0 };
+        let mut feeder = Feeder {
+            queue: &queue,
+            chunks: config.chunks,
+            submitted: 0,
+            outcomes: Vec::new(),
+            tally: PipelineTally::default(),
+        };
         // Closed in any case, also if the producer panics: the workers must not wait for it.
         let closing = queue.close_on_drop();
         let produced = produce(&mut feeder);
         drop(closing);
-        let submitted = feeder.submitted;
+        let fed = (feeder.submitted, feeder.outcomes, feeder.tally);
         let finished: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
-        (produced, submitted, finished)
+        (produced, fed, finished)
     });
-    let mut outcomes = Vec::new();
-    let mut tally = PipelineTally::default();
+    let (submitted, mut outcomes, mut tally) = fed;
     for result in finished {
         let (part, counted) = result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         outcomes.extend(part);

@@ -5,18 +5,15 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use varve_content::ContentHash;
-use varve_repository::{
-    Entry, HardLink, HistoryError, Metadata, Mtime, NestedRole, Node, PublishedRoot, RepositoryPath, TagName,
-    Xattrs,
-};
+use varve_repository::{Entry, HardLink, Metadata, Mtime, NestedRole, Node, RepositoryPath, TagName, Xattrs};
 
-use crate::apply::{Revision, apply};
 use crate::base_revision::Base;
 use crate::change::ChangeSet;
+use crate::conclude::{Revising, Stopwatch, conclude};
 use crate::error::PublishError;
-use crate::head::{Expiry, NewHead, Publisher, publish_time};
+use crate::head::{Expiry, Publisher, publish_time};
 use crate::local::LocalRepository;
-use crate::pipeline::{self, ObjectTally, PipelineConfig};
+use crate::pipeline::{self, ObjectTally};
 use crate::progress::{Phase, Progress};
 use crate::source::SourceDirectory;
 use crate::state::PublishState;
@@ -99,94 +96,43 @@ pub fn publish(
 ) -> Result<Published, PublishError> {
     let publisher = Publisher::open(local, Expiry::Refused, request.now)?;
     let head = &publisher.head;
-    if let Some((name, _)) = &request.tag
-        && head.history.tag(name.as_str()).is_some()
-    {
-        return Err(HistoryError::Exists { name: name.clone() }.into());
-    }
+    let revising = Revising {
+        local,
+        publisher: &publisher,
+        tag: request.tag.as_ref(),
+        threads: request.threads,
+        now: request.now,
+    };
+    revising.check_tag()?;
     let source = SourceDirectory::open(request.tree)
         .map_err(|source| PublishError::Tree { path: request.tree.to_owned(), source })?;
     let state = PublishState::read(&local.state);
-    let trusted_before =
-        state.trusted_before(&head.manifest.root_catalog, &request.at).filter(|_| !request.read_everything);
+    let old = head.manifest.root_catalog;
+    let trusted_before = state.trusted_before(&old, &request.at).filter(|_| !request.read_everything);
     let base = Base::new(&*head.store, Some(head.root()));
     let mut clock = Stopwatch(Instant::now());
-    let mut statistics = Statistics::default();
 
     progress.phase(Phase::Contents);
-    let settings = &head.settings;
-    let config = PipelineConfig {
-        algorithm: settings.algorithm,
-        compression: settings.compression,
-        effort: settings.effort,
-        chunks: settings.chunks,
-        threads: request.threads,
-        budget: request.memory,
-    };
-    let options = WalkOptions { xattrs: settings.xattrs, trusted_before };
+    let options = WalkOptions { xattrs: head.settings.xattrs, trusted_before };
+    let config = revising.pipeline(request.memory);
     let (walked, contents, read) = pipeline::run(&config, &*head.store, progress, |feeder| {
         walk(options, &source, &request.at, &base, feeder, progress)
     })?;
     let (change, walked) = walked?;
     let changes = below(ChangeSet { root: change }, &request.at, &base, request.now)?;
-    statistics.entries = walked.entries;
-    statistics.files = walked.files;
-    (statistics.files_read, statistics.bytes_read, statistics.objects) =
-        (read.files, read.bytes_read, read.objects);
-    statistics.files_vanished = contents.vanished();
-    if read.objects.new > 0 {
-        head.store.begin_sync();
-    }
-    statistics.contents_time = clock.lap();
-
-    progress.phase(Phase::Catalogs);
-    let revision = Revision {
-        number: head.manifest.revision + 1,
-        published: publish_time(request.now, head.manifest.published),
-        previous: Some(head.manifest.root_catalog),
+    let statistics = Statistics {
+        entries: walked.entries,
+        files: walked.files,
+        files_read: read.files,
+        bytes_read: read.bytes_read,
+        objects: read.objects,
+        files_vanished: contents.vanished(),
+        contents_time: clock.lap(),
+        ..Statistics::default()
     };
-    let catalogs = apply(settings, request.threads, &*head.store, &base, changes, &contents, revision)?;
-    statistics.catalogs_written = catalogs.written;
-    statistics.catalogs_kept = catalogs.kept;
-    statistics.catalog_objects = catalogs.objects;
-    statistics.catalogs_time = clock.lap();
-
-    progress.phase(Phase::Commit);
-    let old = head.manifest.root_catalog;
     let started = publish_time(request.now, 0) as i64;
-    let after = state.after(Some(&old), &catalogs.root.hash, &request.at, started);
-    let mut history = head.history.clone();
-    let root = if catalogs.unchanged {
-        head.published()
-    } else {
-        let root = PublishedRoot {
-            root_catalog: catalogs.root.hash,
-            root_catalog_size: catalogs.root.size.unwrap_or(0),
-            revision: revision.number,
-            published: revision.published,
-        };
-        history.advance(&root);
-        root
-    };
-    if let Some((name, description)) = &request.tag {
-        history.insert(root.tag(name.clone(), description))?;
-    } else if settings.auto_tags && !catalogs.unchanged {
-        history.insert(root.tag(history.automatic_name(root.published), ""))?;
-    }
-    if catalogs.unchanged && request.tag.is_none() {
-        after.write(&local.state)?;
-    } else {
-        let new = NewHead { root, history, meta_info: head.manifest.meta_info };
-        publisher.commit(new, || Ok(after.write(&local.state)?))?;
-    }
-    statistics.commit_time = clock.lap();
-    Ok(Published {
-        revision: root.revision,
-        root_catalog: root.root_catalog,
-        is_new: !catalogs.unchanged,
-        statistics,
-        warnings: walked.warnings,
-    })
+    let after = |new: &_| state.after(Some(&old), new, &request.at, started);
+    conclude(&revising, &base, (changes, &contents), after, progress, (statistics, walked.warnings))
 }
 
 /// Moves changes to a directory of the repository; directories on the way there that don't exist are made.
@@ -200,7 +146,7 @@ fn below(
     let owner = changes.root.entry.as_ref().map_or((0, 0), |entry| (entry.metadata.uid, entry.metadata.gid));
     let moved = changes.below(at, |path| match base.find(path) {
         Ok(Some(_)) => None,
-        Ok(None) => Some(parent(path, owner, now)),
+        Ok(None) => Some(new_directory(path, owner, now)),
         Err(error) => {
             failed = Some(error);
             None
@@ -209,8 +155,8 @@ fn below(
     failed.map_or(Ok(moved), |error| Err(error.into()))
 }
 
-/// A directory on the way to a published tree, owned as the tree is.
-fn parent(path: &RepositoryPath, (uid, gid): (u32, u32), now: SystemTime) -> Entry {
+/// A directory on the way to what is published.
+pub(crate) fn new_directory(path: &RepositoryPath, (uid, gid): (u32, u32), now: SystemTime) -> Entry {
     let mtime = Mtime { seconds: publish_time(now, 0) as i64, nanoseconds: Some(0) };
     Entry {
         name: path.split_last().map(|(_, name)| name),
@@ -220,15 +166,5 @@ fn parent(path: &RepositoryPath, (uid, gid): (u32, u32), now: SystemTime) -> Ent
         xattrs: Xattrs::default(),
         nested: NestedRole::Plain,
         hidden: false,
-    }
-}
-
-/// Measures one part after the other.
-struct Stopwatch(Instant);
-
-impl Stopwatch {
-    fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.0, now)
     }
 }

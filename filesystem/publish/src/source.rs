@@ -100,7 +100,7 @@ impl SourceDirectory {
         let mut kept = Vec::new();
         let mut dropped = Vec::new();
         for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-            if LOCAL_XATTRS.iter().any(|local| name.starts_with(local)) {
+            if is_local_xattr(name) {
                 continue;
             }
             // A catalog records at most 255 bytes.
@@ -123,4 +123,9 @@ impl SourceDirectory {
             Err(XattrsError::TooMany { .. }) => Ok((Xattrs::default(), dropped)),
         }
     }
+}
+
+/// Whether an attribute is never recorded.
+pub(crate) fn is_local_xattr(name: &[u8]) -> bool {
+    LOCAL_XATTRS.iter().any(|local| name.starts_with(local))
 }

@@ -85,6 +85,25 @@ impl PublishState {
         Self { generations: std::iter::once(generation).chain(before).collect() }
     }
 
+    /// The state after something else than the walk of a tree made `new` of `old`, in the directories `touched` and below
+    /// them: of walks of what contains these or lies in them nothing is known any more.
+    #[must_use]
+    pub(crate) fn after_others(
+        &self,
+        old: &ContentHash,
+        new: &ContentHash,
+        touched: &[&RepositoryPath],
+    ) -> Self {
+        if new == old {
+            return self.clone();
+        }
+        let before = self.generation(old).cloned();
+        let mut walked = before.as_ref().map(|before| before.walked.clone()).unwrap_or_default();
+        walked.retain(|walk, _| !touched.iter().any(|path| overlaps(walk, &key(path))));
+        let generation = Generation { root: new.to_string(), walked };
+        Self { generations: std::iter::once(generation).chain(before).collect() }
+    }
+
     fn generation(&self, root: &ContentHash) -> Option<&Generation> {
         let root = root.to_string();
         self.generations.iter().find(|generation| generation.root == root)
@@ -94,6 +113,14 @@ impl PublishState {
 fn key(path: &RepositoryPath) -> String {
     let digits: Vec<String> = path.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     digits.concat()
+}
+
+/// Whether one of two paths, as they are written, is the other or contains it.
+fn overlaps(one: &str, other: &str) -> bool {
+    let contains = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with("2f"))
+    };
+    contains(one, other) || contains(other, one)
 }
 
 #[cfg(test)]
@@ -128,6 +155,20 @@ mod tests {
         assert_eq!(seconds(&state, &three, "/a"), None);
         let state = state.after(Some(&two), &three, &path("/a"), 300);
         assert_eq!((seconds(&state, &three, "/a"), seconds(&state, &one, "/a")), (Some(298), None));
+    }
+
+    #[test]
+    fn what_others_touched_is_forgotten() {
+        let [one, two] = [b"1", b"2"].map(|text| Algorithm::Sha1.hash(text));
+        let state = ["/a", "/ab", "/b/c"]
+            .iter()
+            .fold(PublishState::default(), |state, at| state.after(Some(&one), &one, &path(at), 100));
+        let after = state.after_others(&one, &two, &[&path("/a/x"), &path("/b")]);
+        let known = ["/a", "/ab", "/b/c"].map(|at| seconds(&after, &two, at));
+        assert_eq!(known, [None, Some(98), None]);
+        assert_eq!(seconds(&after, &one, "/a"), Some(98));
+        assert_eq!(seconds(&state.after_others(&one, &two, &[&path("/")]), &two, "/ab"), None);
+        assert_eq!(state.after_others(&one, &one, &[&path("/")]), state);
     }
 
     #[test]

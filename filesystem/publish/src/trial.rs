@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::BufRead;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use varve_repository::{
     CatalogReference, Entry, FileContent, HardLink, Metadata, Mtime, NestedRole, Node, RepositoryPath, Xattrs,
@@ -15,6 +17,8 @@ use crate::apply::{ApplyError, Revision, apply};
 use crate::base_revision::{Base, BaseDirectory};
 use crate::catalogs::WrittenCatalogs;
 use crate::change::ChangeSet;
+use crate::error::PublishError;
+use crate::ingest::{IngestRequest, gather};
 use crate::pipeline::{self, PipelineConfig, PipelineTally};
 use crate::progress::Silent;
 use crate::settings::Settings;
@@ -60,14 +64,7 @@ impl Trial {
         at: &RepositoryPath,
         trusted_before: Option<Mtime>,
     ) -> Result<Outcome, ApplyError> {
-        let config = PipelineConfig {
-            algorithm: self.settings.algorithm,
-            compression: self.settings.compression,
-            effort: self.settings.effort,
-            chunks: self.settings.chunks,
-            threads: NonZeroUsize::new(self.threads).expect("not zero"),
-            budget: 1 << 20,
-        };
+        let config = self.pipeline();
         let base = self.base();
         let source = SourceDirectory::open(tree).expect("the tree can be opened");
         let options = WalkOptions { xattrs: self.settings.xattrs, trusted_before };
@@ -85,6 +82,33 @@ impl Trial {
         Ok(Outcome { catalogs, read, walked })
     }
 
+    /// Ingests an archive at `at`, after removing what `delete` names.
+    pub(crate) fn ingest(
+        &mut self,
+        mut archive: &[u8],
+        at: &str,
+        delete: &[&str],
+    ) -> Result<Outcome, PublishError> {
+        let path = |text: &str| RepositoryPath::new(text.as_bytes()).expect("a path");
+        let request = IngestRequest {
+            at: path(at),
+            delete: delete.iter().map(|text| path(text)).collect(),
+            tag: None,
+            threads: NonZeroUsize::new(self.threads).expect("not zero"),
+            memory: 1 << 20,
+            now: UNIX_EPOCH + Duration::from_secs(1_600_000_000),
+        };
+        let config = self.pipeline();
+        let base = self.base();
+        let archive: Option<&mut dyn BufRead> = Some(&mut archive);
+        let xattrs = self.settings.xattrs;
+        let gathered = gather(&config, xattrs, &self.store, &base, &request, archive, &Silent)?;
+        let catalogs = self.apply_to(&base, gathered.changes, &gathered.contents)?;
+        drop(base);
+        self.accept(&catalogs);
+        Ok(Outcome { catalogs, read: gathered.read, walked: gathered.tally })
+    }
+
     /// Applies a list of changes that needs no contents.
     pub(crate) fn change(&mut self, changes: ChangeSet) -> Result<WrittenCatalogs, ApplyError> {
         let base = self.base();
@@ -92,6 +116,17 @@ impl Trial {
         drop(base);
         self.accept(&catalogs);
         Ok(catalogs)
+    }
+
+    fn pipeline(&self) -> PipelineConfig {
+        PipelineConfig {
+            algorithm: self.settings.algorithm,
+            compression: self.settings.compression,
+            effort: self.settings.effort,
+            chunks: self.settings.chunks,
+            threads: NonZeroUsize::new(self.threads).expect("not zero"),
+            budget: 1 << 20,
+        }
     }
 
     fn apply_to(

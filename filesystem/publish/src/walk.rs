@@ -23,6 +23,9 @@ use crate::source::SourceDirectory;
 /// The size that is recorded for every directory: what file systems report depends on their kind and past.
 pub(crate) const DIRECTORY_SIZE: u64 = 4096;
 
+/// The longest target of a symbolic link, in bytes: Linux allows no longer ones.
+pub(crate) const LONGEST_TARGET: usize = 4095;
+
 /// How a tree is compared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WalkOptions {
@@ -220,9 +223,6 @@ impl Walk<'_, '_> {
         }))
     }
 
-    /// Linux allows no longer targets.
-    const LONGEST_TARGET: usize = 4095;
-
     /// The new entry of anything but a directory, if it is not as before.
     fn leaf(
         &mut self,
@@ -238,7 +238,7 @@ impl Walk<'_, '_> {
         let node = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => {
                 let target = source.read_link(&item.name).map_err(|errno| io_error("read", full(), errno))?;
-                if !(1..=Self::LONGEST_TARGET).contains(&target.len()) {
+                if !(1..=LONGEST_TARGET).contains(&target.len()) {
                     return Err(WalkError::LinkTarget { path: full(), length: target.len() });
                 }
                 Node::Symlink { target }
@@ -415,7 +415,7 @@ fn removed(gone: &Entry, names: &mut BTreeMap<EntryName, Change>) {
 }
 
 /// Stands in until the pipeline has the content.
-fn pending(size: u64) -> FileContent {
+pub(crate) fn pending(size: u64) -> FileContent {
     FileContent {
         size,
         compression: varve_content::Compression::Zlib,

@@ -72,3 +72,41 @@ fn a_repository_is_made_published_and_rolled_back() {
         "{listed}"
     );
 }
+
+#[test]
+fn an_archive_is_ingested_or_refused() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let home = scratch.path().join("home");
+    std::fs::create_dir_all(scratch.path().join("tree")).expect("creatable");
+    std::fs::write(scratch.path().join("tree/a"), "1").expect("writable");
+    let (tree, archive) = (scratch.path().join("tree"), scratch.path().join("a.tar.gz"));
+    let packed = Command::new("tar").arg("-czf").arg(&archive).arg("-C").arg(&tree).arg("a").status();
+    assert!(packed.is_ok_and(|status| status.success()));
+    let archive = archive.to_str().expect("a plain path");
+    let name = "soft.example.org";
+    assert_eq!(code(&home, &["repo", "ingest", name, archive]), Some(4));
+    succeed(&home, &["repo", "create", name]);
+    assert_eq!(code(&home, &["repo", "ingest", name]), Some(2));
+    assert_eq!(code(&home, &["repo", "ingest", name, "missing.tar"]), Some(4));
+    let text =
+        succeed(&home, &["repo", "ingest", name, archive, "--at", "x/y", "--tag", "v1", "-m", "first"]);
+    assert!(text.contains("1 entries seen, 1 files of 1 B read"), "{text}");
+    assert_eq!(code(&home, &["repo", "ingest", name, archive, "--tag", "v1"]), Some(2));
+    let text = succeed(&home, &["repo", "ingest", name, archive, "--at", "/x/y"]);
+    assert_eq!(text, "soft.example.org is unchanged at revision 2\n");
+    let output = varve(&home, &["repo", "ingest", name, "--delete", "x", "--delete", "z", "--json"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/z: nothing is there to delete"), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("because it is JSON");
+    assert_eq!((&report["revision"], &report["entries"]), (&3.into(), &0.into()));
+    let bytes = std::fs::read(archive).expect("readable");
+    std::fs::write(archive, &bytes[..bytes.len() - 4]).expect("writable");
+    let output = varve(&home, &["repo", "ingest", name, archive]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("can't be ingested: at byte ") && said.contains("the archive is cut off"),
+        "{said}"
+    );
+    assert!(succeed(&home, &["repo", "info", name]).contains("0 files"));
+}

@@ -6,6 +6,8 @@ mod bundles;
 mod documentation;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
+#[path = "scenarios/ingest.rs"]
+mod ingest;
 #[path = "scenarios/killed.rs"]
 mod killed;
 #[path = "scenarios/mounting.rs"]

@@ -10,7 +10,7 @@ use varve_repository::{Chunk, Mtime};
 use varve_store::ObjectStore;
 
 use super::object::{ObjectError, ObjectWriter};
-use super::queue::{ChunkJob, Queue, Reservation, Work};
+use super::queue::{ChunkJob, Part, Queue, Reservation, Work};
 use super::{FileSource, Outcome, PipelineConfig, PipelineError, PipelineTally, Stamp, Ticket};
 use crate::progress::Progress;
 
@@ -205,7 +205,8 @@ impl<'a> Worker<'a> {
                 self.outcomes.push(Outcome::Cut { ticket, attempt, stamp });
             }
             let path = source.full_path();
-            self.queue.push_chunk(ChunkJob { ticket, attempt, path, offset, bytes, reserved: room });
+            let part = Part::Chunk;
+            self.queue.push_chunk(ChunkJob { ticket, attempt, path, offset, bytes, part, reserved: room });
             if cut.is_none() {
                 return Ok(Reading::Done);
             }
@@ -246,11 +247,20 @@ impl<'a> Worker<'a> {
     }
 
     fn store_chunk(&mut self, job: &ChunkJob) -> Result<(), PipelineError> {
-        let hash = self.objects.write(ObjectKind::Chunk, &job.bytes);
+        let (result, size) = match job.part {
+            Part::Chunk => (self.objects.write(ObjectKind::Chunk, &job.bytes), job.bytes.len()),
+            Part::Whole(_) => (self.objects.write(ObjectKind::File, &job.bytes), job.bytes.len()),
+            Part::Zeros(length) => (self.objects.write_zeros(length), length),
+        };
         self.queue.release(job.reserved);
-        let hash = hash.map_err(|error| object_failed(error, job.path.clone()))?;
-        let chunk = Chunk { offset: job.offset, size: job.bytes.len() as u64, hash };
-        self.outcomes.push(Outcome::Chunk { ticket: job.ticket, attempt: job.attempt, chunk });
+        let hash = result.map_err(|error| object_failed(error, job.path.clone()))?;
+        let &ChunkJob { ticket, attempt, offset, .. } = job;
+        self.outcomes.push(match job.part {
+            Part::Whole(stamp) => Outcome::Whole { ticket, stamp, hash },
+            Part::Chunk | Part::Zeros(_) => {
+                Outcome::Chunk { ticket, attempt, chunk: Chunk { offset, size: size as u64, hash } }
+            }
+        });
         Ok(())
     }
 

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{FileSource, PipelineError, Ticket};
+use super::{FileSource, PipelineError, Stamp, Ticket};
 
 /// Files that may wait: each holds its directory open.
 const FILES_WAITING: usize = 256;
+
+/// Pieces of a stream that may wait, however small they are.
+const PIECES_WAITING: usize = 1024;
 
 /// The two queues, the memory budget and the end of the run, under one lock. It is taken a few times per file.
 pub(super) struct Queue {
@@ -16,6 +19,8 @@ pub(super) struct Queue {
     work: Condvar,
     /// For the producer: room for another file, or the end.
     room: Condvar,
+    /// For a producer of streamed contents: room in the budget, or the end.
+    memory: Condvar,
     budget: u64,
 }
 
@@ -39,15 +44,26 @@ pub(super) enum Work {
     Chunk(ChunkJob),
 }
 
-/// A piece of a large file, waiting to be compressed.
+/// Content in memory, waiting to be compressed.
 pub(super) struct ChunkJob {
     pub(super) ticket: Ticket,
     pub(super) attempt: u32,
     pub(super) path: varve_repository::RepositoryPath,
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
+    pub(super) part: Part,
     /// How much of the budget to give back.
     pub(super) reserved: u64,
+}
+
+/// What a piece of content becomes.
+pub(super) enum Part {
+    /// A chunk of a file.
+    Chunk,
+    /// A chunk of so many zeros; the job has no bytes.
+    Zeros(usize),
+    /// All of a file.
+    Whole(Stamp),
 }
 
 /// The answer to a wish for memory.
@@ -72,6 +88,7 @@ impl Queue {
             }),
             work: Condvar::new(),
             room: Condvar::new(),
+            memory: Condvar::new(),
             budget,
         }
     }
@@ -142,9 +159,32 @@ impl Queue {
         }
     }
 
+    /// Asks for `bytes` of memory as the producer does, who waits until the workers have given enough back; `false` if
+    /// the run has failed. The caller holds none while it asks.
+    pub(super) fn reserve_waiting(&self, bytes: u64) -> bool {
+        let mut state = self.state.lock();
+        let full = |state: &State| {
+            state.chunks.len() >= PIECES_WAITING
+                || (state.reserved > 0 && state.reserved + bytes > self.budget)
+        };
+        while full(&state) && !state.failed {
+            self.memory.wait(&mut state);
+        }
+        if !state.failed {
+            state.reserved += bytes;
+        }
+        !state.failed
+    }
+
     /// Gives memory back.
     pub(super) fn release(&self, bytes: u64) {
-        self.state.lock().reserved -= bytes;
+        let mut state = self.state.lock();
+        state.reserved -= bytes;
+        // Half empty before the producer is woken, so that it doesn't run for one piece at a time.
+        if state.chunks.len() <= PIECES_WAITING / 2 {
+            self.memory.notify_one();
+        }
+        drop(state);
         self.work.notify_all();
     }
 
@@ -160,6 +200,7 @@ impl Queue {
         state.failure.get_or_insert(failure);
         self.work.notify_all();
         self.room.notify_all();
+        self.memory.notify_all();
     }
 
     /// Ends the run without a failure to report: a worker panics.
@@ -167,6 +208,7 @@ impl Queue {
         self.state.lock().failed = true;
         self.work.notify_all();
         self.room.notify_all();
+        self.memory.notify_all();
     }
 
     pub(super) fn take_failure(&self) -> Option<PipelineError> {

@@ -4,6 +4,7 @@ mod check;
 mod create;
 mod diff;
 mod info;
+mod ingest;
 mod list;
 pub(crate) mod local;
 mod publish;
@@ -27,6 +28,7 @@ pub(crate) struct Repo {
 enum Verb {
     Create(create::Create),
     Publish(publish::Publish),
+    Ingest(ingest::Ingest),
     Tag(tag::Tags),
     Diff(diff::Diff),
     List(list::List),
@@ -41,6 +43,7 @@ impl Repo {
         match self.verb {
             Verb::Create(verb) => verb.run(invocation),
             Verb::Publish(verb) => verb.run(invocation),
+            Verb::Ingest(verb) => verb.run(invocation),
             Verb::Tag(verb) => verb.run(invocation),
             Verb::Diff(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),

@@ -91,18 +91,28 @@ impl Publish {
         let progress = PublishProgress::start(invocation);
         let published = publish(&local, &request, &progress)?;
         progress.finish();
-        for warning in &published.warnings {
-            invocation.output.warn(format!("{}: {}", warning.path, warning.reason));
-        }
         let vanished = published.statistics.files_vanished;
         if vanished > 0 {
             invocation.output.warn(format!("{vanished} files vanished while the tree was read"));
         }
-        if self.json {
-            return invocation.output.json(&report(&self.name, &published));
-        }
-        invocation.output.line(summary(&self.name, &published))
+        tell(invocation, &self.name, &published, self.json)
     }
+}
+
+/// Says what became of a publish, whatever was published.
+pub(super) fn tell(
+    invocation: &Invocation,
+    name: &RepositoryName,
+    published: &Published,
+    json: bool,
+) -> Result<(), Failure> {
+    for warning in &published.warnings {
+        invocation.output.warn(format!("{}: {}", warning.path, warning.reason));
+    }
+    if json {
+        return invocation.output.json(&report(name, published));
+    }
+    invocation.output.line(summary(name, published))
 }
 
 fn report(name: &RepositoryName, published: &Published) -> Report {
@@ -157,6 +167,6 @@ fn summary(name: &RepositoryName, published: &Published) -> String {
     )
 }
 
-fn path(text: &str) -> Result<RepositoryPath, varve_repository::NameError> {
+pub(super) fn path(text: &str) -> Result<RepositoryPath, varve_repository::NameError> {
     RepositoryPath::new(text.as_bytes())
 }
