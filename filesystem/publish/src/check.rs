@@ -12,7 +12,7 @@ mod catalog;
 mod finding;
 mod hard_links;
 mod objects;
-mod parallel;
+pub(crate) mod parallel;
 mod references;
 mod signatures;
 mod transitions;
@@ -24,6 +24,7 @@ use varve_content::ObjectName;
 use varve_repository::{CatalogReference, RepositoryName, RepositoryPath, Trust};
 use varve_store::ObjectStore;
 
+pub(crate) use catalog::metadata_compression;
 pub use finding::{Finding, FindingKind};
 use objects::Expected;
 use transitions::Catalogs;

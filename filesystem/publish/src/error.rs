@@ -8,6 +8,7 @@ use varve_store::StoreError;
 
 use crate::apply::ApplyError;
 use crate::base_revision::BaseError;
+use crate::collect::CollectError;
 use crate::ingest::IngestError;
 use crate::lock::LockError;
 use crate::pipeline::{ObjectError, PipelineError};
@@ -97,6 +98,9 @@ pub enum PublishError {
     /// The base revision can't be read.
     #[error(transparent)]
     Base(#[from] BaseError),
+    /// Nothing can be collected.
+    #[error(transparent)]
+    Collect(#[from] CollectError),
     /// The certificate, the history or the description can't be stored.
     #[error("cannot store the {what}")]
     Object {
@@ -147,6 +151,7 @@ impl PublishError {
                 Some("wait until it has ended; nothing is left behind if it dies")
             }
             Self::Trust(error) => Some(error.hint()),
+            Self::Collect(error) => Some(error.hint()),
             Self::Pipeline(PipelineError::Changing { .. } | PipelineError::Replaced { .. }) => {
                 Some("publish a tree that nobody writes to, for example a snapshot or a copy")
             }

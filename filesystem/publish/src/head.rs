@@ -28,7 +28,7 @@ use crate::settings::Settings;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The most bytes of a certificate object, decompressed.
-const CERTIFICATE_LIMIT: u64 = 64 << 10;
+pub(crate) const CERTIFICATE_LIMIT: u64 = 64 << 10;
 
 /// A repository as it is: for looking at it.
 pub(crate) struct Head {
@@ -231,7 +231,7 @@ fn read_reflog(head: &Head) -> Result<Reflog, PublishError> {
 }
 
 /// A small object, decompressed.
-fn object(
+pub(crate) fn object(
     store: &dyn ObjectStore,
     hash: ContentHash,
     kind: ObjectKind,

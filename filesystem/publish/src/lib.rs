@@ -5,7 +5,8 @@
 //!    └─▶ pipeline ─▶ contents ─┘                          each step needs only what the one before left
 //! ```
 //!
-//! Entry points: [`create`], [`publish`], [`ingest`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`], [`diff`].
+//! Entry points: [`create`], [`publish`], [`ingest`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`],
+//! [`diff`], [`collect`].
 //!
 //! Invariants:
 //! - The manifest is switched last, in one rename, after a sync. Killed before that, the old revision is the valid one, and
@@ -19,6 +20,7 @@ mod base_revision;
 mod catalogs;
 mod change;
 mod check;
+mod collect;
 mod conclude;
 mod create;
 mod diff;
@@ -46,6 +48,7 @@ pub use apply::ApplyError;
 pub use base_revision::BaseError;
 pub use catalogs::CatalogsError;
 pub use check::{CheckOptions, CheckProgress, CheckReport, Finding, FindingKind, NoProgress, check};
+pub use collect::{Amount, CollectError, CollectProgress, CollectRequest, Collected, Keep, collect};
 pub use create::{CreateRequest, create};
 pub use diff::{Aspect, Change, Difference, diff};
 pub use dirtab::DirtabError;

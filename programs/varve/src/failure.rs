@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
-use varve_publish::{LockError, PublishError};
+use varve_publish::{CollectError, LockError, PublishError};
 use varve_replicate::ServeError;
 use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
@@ -104,7 +104,9 @@ impl From<PublishError> for Failure {
             PublishError::Settings(_) | PublishError::Exists { .. } | PublishError::History(_) => {
                 ExitCode::Usage
             }
-            PublishError::Trust(_)
+            PublishError::Collect(CollectError::Forbidden { .. }) => ExitCode::Usage,
+            PublishError::Collect(_)
+            | PublishError::Trust(_)
             | PublishError::Manifest { .. }
             | PublishError::Compression { .. }
             | PublishError::Database(_) => ExitCode::Integrity,

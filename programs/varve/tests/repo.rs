@@ -22,6 +22,52 @@ fn code(home: &Path, arguments: &[&str]) -> Option<i32> {
 }
 
 #[test]
+fn what_no_kept_revision_needs_is_removed() {
+    let scratch = tempfile::tempdir().expect("a temporary directory");
+    let home = scratch.path().join("home");
+    let tree = scratch.path().join("tree");
+    std::fs::create_dir(&tree).expect("creatable");
+    let name = "soft.example.org";
+    assert_eq!(code(&home, &["repo", "gc", name]), Some(4));
+    succeed(&home, &["repo", "create", name]);
+    for text in ["1", "22", "333", "4444"] {
+        std::fs::write(tree.join("a"), text).expect("writable");
+        succeed(&home, &["repo", "publish", name, tree.to_str().expect("a plain path")]);
+    }
+    // All of that is younger than three days.
+    let text = succeed(&home, &["repo", "gc", name]);
+    assert!(text.starts_with("soft.example.org keeps 5 revisions: "), "{text}");
+    assert!(text.contains("has removed 0 revisions and 0 automatic tags: "), "{text}");
+    let keep = ["repo", "gc", name, "--keep-revisions", "2"];
+    let text = succeed(&home, &[&keep[..], &["--dry-run"]].concat());
+    assert!(text.contains("would remove 3 revisions and 3 automatic tags: "), "{text}");
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&succeed(&home, &[arguments, &["--json"]].concat())).expect("because it is JSON")
+    };
+    let planned = report(&[&keep[..], &["--dry-run"]].concat());
+    let done = report(&keep);
+    assert_eq!((&planned["dry_run"], &done["dry_run"]), (&true.into(), &false.into()));
+    for field in ["revisions_removed", "objects_removed", "bytes_removed", "tags_removed"] {
+        assert_eq!(planned[field], done[field], "{field}");
+    }
+    assert_eq!((&done["revisions_kept"], &done["revisions_removed"]), (&2.into(), &3.into()));
+    assert_eq!(report(&["repo", "check", "--data", name])["orphans"], 0);
+    for wrong in [
+        &["--keep-since", "yesterday"][..],
+        &["--keep-revisions", "0"],
+        &["--keep-days", "1", "--keep-since", "2026-11-21"],
+    ] {
+        assert_eq!(code(&home, &[&["repo", "gc", name][..], wrong].concat()), Some(2), "{wrong:?}");
+    }
+    std::fs::write(
+        home.join("config/repositories").join(format!("{name}.toml")),
+        "garbage-collectable = false\n",
+    )
+    .expect("writable");
+    assert_eq!(code(&home, &["repo", "gc", name]), Some(2));
+}
+
+#[test]
 fn a_repository_is_made_published_and_rolled_back() {
     let scratch = tempfile::tempdir().expect("a temporary directory");
     let home = scratch.path().join("home");

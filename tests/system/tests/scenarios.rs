@@ -2,6 +2,8 @@
 
 #[path = "scenarios/bundles.rs"]
 mod bundles;
+#[path = "scenarios/collecting.rs"]
+mod collecting;
 #[path = "scenarios/documentation.rs"]
 mod documentation;
 #[path = "scenarios/fixtures.rs"]

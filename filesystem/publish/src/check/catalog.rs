@@ -101,13 +101,17 @@ pub(super) fn load(store: &dyn ObjectStore, name: &ObjectName) -> Result<Vec<u8>
     let stored = store
         .fetch_to_memory(name, CATALOG_LIMIT, Deadline::after(PATIENCE))
         .map_err(|error| chain(&error))?;
-    // The object's own first bytes tell how it is stored: nothing that refers to it does.
-    let compression = match stored.as_slice() {
+    let compression = metadata_compression(&stored);
+    decompress(&stored, compression, CATALOG_LIMIT as usize).map_err(|error| chain(&error))
+}
+
+/// How an object of metadata is stored. Its own first bytes tell: nothing that refers to it does.
+pub(crate) fn metadata_compression(stored: &[u8]) -> Compression {
+    match stored {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         [b'S', b'Q', b'L', b'i', b't', b'e', b' ', ..] => Compression::None,
         _ => Compression::Zlib,
-    };
-    decompress(&stored, compression, CATALOG_LIMIT as usize).map_err(|error| chain(&error))
+    }
 }
 
 fn read(

@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod collect;
 mod crash;
 mod diff;
 mod fixture;

@@ -3,6 +3,7 @@
 mod check;
 mod create;
 mod diff;
+mod gc;
 mod info;
 mod ingest;
 mod list;
@@ -36,6 +37,7 @@ enum Verb {
     Check(check::Check),
     Rollback(rollback::Rollback),
     Resign(resign::Resign),
+    Gc(gc::Gc),
 }
 
 impl Repo {
@@ -51,6 +53,7 @@ impl Repo {
             Verb::Check(verb) => verb.run(invocation),
             Verb::Rollback(verb) => verb.run(invocation),
             Verb::Resign(verb) => verb.run(invocation),
+            Verb::Gc(verb) => verb.run(invocation),
         }
     }
 }

@@ -1,0 +1,50 @@
+//! Goes through everything that is stored and removes what was not reached.
+
+use varve_content::ObjectName;
+use varve_store::{ObjectStore, StoreError};
+
+use super::reached::Sealed;
+use super::{Amount, CollectProgress};
+use crate::check::parallel;
+
+/// Objects that are removed together, by all threads.
+const ROUND: usize = 1024;
+
+/// What is stored.
+#[derive(Default)]
+pub(super) struct Swept {
+    pub(super) kept: Amount,
+    pub(super) removed: Amount,
+}
+
+/// Removes what is not in `reached`; in a dry run only counts it.
+pub(super) fn sweep(
+    store: &dyn ObjectStore,
+    reached: &Sealed,
+    threads: usize,
+    dry_run: bool,
+    progress: &dyn CollectProgress,
+) -> Result<Swept, StoreError> {
+    let mut swept = Swept::default();
+    let mut round: Vec<ObjectName> = Vec::with_capacity(ROUND);
+    let remove = |round: &mut Vec<ObjectName>| -> Result<(), StoreError> {
+        let removed = parallel::map(threads, round, |name| store.remove(name));
+        round.clear();
+        removed.into_iter().collect()
+    };
+    store.list(&mut |name, size| {
+        progress.listed();
+        if reached.contains(&name) {
+            swept.kept.add(size);
+            return Ok(());
+        }
+        swept.removed.add(size);
+        if dry_run {
+            return Ok(());
+        }
+        round.push(name);
+        if round.len() < ROUND { Ok(()) } else { remove(&mut round) }
+    })?;
+    remove(&mut round)?;
+    Ok(swept)
+}
