@@ -45,6 +45,8 @@ pub struct DirectoryStore {
     counter: AtomicU64,
     /// Objects are linked; if not, renamed.
     links: AtomicBool,
+    /// Whether the object that was put last was new: then the next one is written without looking whether it is there.
+    expects_new: AtomicBool,
     write_back: WriteBack,
 }
 
@@ -88,6 +90,7 @@ impl DirectoryStore {
             opened,
             counter: AtomicU64::new(0),
             links: AtomicBool::new(true),
+            expects_new: AtomicBool::new(false),
             write_back: WriteBack::default(),
         })
     }
@@ -230,9 +233,14 @@ impl ObjectStore for DirectoryStore {
     }
 
     fn put_absent(&self, name: &ObjectName, stored: &[u8]) -> Result<bool, StoreError> {
-        let size = self.stored_size(name)?;
+        let present = || {
+            self.expects_new.store(false, Ordering::Relaxed);
+            Ok(false)
+        };
+        let straight = self.expects_new.load(Ordering::Relaxed) && self.links.load(Ordering::Relaxed);
+        let size = if straight { None } else { self.stored_size(name)? };
         if size == Some(stored.len() as u64) {
-            return Ok(false);
+            return present();
         }
         let linked = if size.is_none() && self.links.load(Ordering::Relaxed) {
             unnamed::write(&self.opened, &name.path(), stored)
@@ -241,7 +249,7 @@ impl ObjectStore for DirectoryStore {
             Linked::NoDirectory
         };
         match linked {
-            Linked::Taken if self.stored_size(name)? == Some(stored.len() as u64) => return Ok(false),
+            Linked::Taken if self.stored_size(name)? == Some(stored.len() as u64) => return present(),
             Linked::New => {}
             Linked::Taken | Linked::NoDirectory => self.replace(&self.object_path(name), stored, false)?,
             Linked::Unsupported => {
@@ -249,6 +257,7 @@ impl ObjectStore for DirectoryStore {
                 self.replace(&self.object_path(name), stored, false)?;
             }
         }
+        self.expects_new.store(true, Ordering::Relaxed);
         self.write_back.stored(&self.opened, stored.len() as u64);
         Ok(true)
     }
