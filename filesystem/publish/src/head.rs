@@ -146,6 +146,7 @@ impl Publisher {
             new.history.set_previous(previous);
         }
         let reflog = read_reflog(head)?;
+        name_the_reflog(head, &self.keys)?;
         commit(&head.settings, store, &self.keys, &new, reflog, before_switch)
     }
 }
@@ -199,6 +200,33 @@ pub(crate) fn commit(
     before_switch()?;
     store.put_file(RepositoryFile::Manifest, &manifest.to_bytes())?;
     Ok(manifest)
+}
+
+/// If a publish was killed just before it switched the manifest: signs the manifest once more, now with the log that is left.
+/// Otherwise the next `.cvmfspublished.next` would take the only name from that log, for whoever is killed behind it.
+fn name_the_reflog(head: &Head, keys: &SigningKeys) -> Result<(), PublishError> {
+    let store = &*head.store;
+    let file = |file| store.fetch_file(file, Freshness::Revalidated, Deadline::after(PATIENCE));
+    let (reflog, next) = match (file(RepositoryFile::Reflog), file(RepositoryFile::NextManifest)) {
+        (Ok(reflog), Ok(next)) => (reflog, next),
+        (Err(StoreError::NotFound { .. }), _) | (_, Err(StoreError::NotFound { .. })) => return Ok(()),
+        (Err(error), _) | (_, Err(error)) => return Err(error.into()),
+    };
+    let left = SignedManifest::parse(&next).ok().and_then(|next| next.claims().reflog);
+    let is_the_log = |hash: &ContentHash| Reflog::hash(&reflog, hash.algorithm()) == *hash;
+    let Some(left) = left.filter(is_the_log) else { return Ok(()) };
+    let algorithm = head.settings.algorithm;
+    let mut objects = ObjectWriter::new(store, algorithm, Compression::Zlib, head.settings.effort);
+    let certificate = objects
+        .write(ObjectKind::Certificate, keys.certificate().pem())
+        .map_err(|source| PublishError::Object { what: "certificate", source })?;
+    // With another key than before this can't be done: its certificate is published with the new manifest.
+    if head.manifest.reflog == Some(left) || head.manifest.certificate != Some(certificate) {
+        return Ok(());
+    }
+    let fields = ManifestFields { reflog: Some(left), ..head.manifest.fields().clone() };
+    let manifest = keys.sign_manifest(fields, algorithm)?;
+    Ok(store.put_file(RepositoryFile::Manifest, &manifest.to_bytes())?)
 }
 
 /// The reflog as it is in the store; made anew from what the manifest and the tags name if it is missing.
