@@ -15,6 +15,7 @@ mod follow;
 mod fuse;
 mod inodes;
 mod order;
+pub mod overlay;
 mod plan;
 mod pool;
 mod process;

@@ -11,16 +11,13 @@ use crate::base_revision::Base;
 use crate::change::ChangeSet;
 use crate::error::PublishError;
 use crate::head::{NewHead, Publisher, publish_time};
-use crate::local::LocalRepository;
 use crate::pipeline::{Contents, PipelineConfig};
 use crate::progress::{Phase, Progress};
 use crate::publish::{Published, Statistics};
-use crate::state::PublishState;
 use crate::walk::Warning;
 
 /// A repository that is about to get a new revision.
 pub(crate) struct Revising<'a> {
-    pub(crate) local: &'a LocalRepository,
     pub(crate) publisher: &'a Publisher,
     /// A name for the revision, with a description.
     pub(crate) tag: Option<&'a (TagName, String)>,
@@ -54,12 +51,13 @@ impl Revising<'_> {
     }
 }
 
-/// Makes the revision, unless nothing differs. `after` tells what to remember of the publish once the root catalog is known.
+/// Makes the revision, unless nothing differs. `remember` is called with the root catalog before the manifest is switched
+/// to it: it keeps what this machine has to know of the publish afterwards.
 pub(crate) fn conclude(
     revising: &Revising<'_>,
     base: &Base<'_>,
     (changes, contents): (ChangeSet, &Contents),
-    after: impl FnOnce(&ContentHash) -> PublishState,
+    remember: impl FnOnce(&ContentHash) -> Result<(), PublishError>,
     progress: &dyn Progress,
     (mut statistics, warnings): (Statistics, Vec<Warning>),
 ) -> Result<Published, PublishError> {
@@ -83,8 +81,6 @@ pub(crate) fn conclude(
     statistics.catalogs_time = clock.lap();
 
     progress.phase(Phase::Commit);
-    let after = after(&catalogs.root.hash);
-    let state = &revising.local.state;
     let mut history = head.history.clone();
     let root = if catalogs.unchanged {
         head.published()
@@ -104,10 +100,10 @@ pub(crate) fn conclude(
         history.insert(root.tag(history.automatic_name(root.published), ""))?;
     }
     if catalogs.unchanged && revising.tag.is_none() {
-        after.write(state)?;
+        remember(&catalogs.root.hash)?;
     } else {
         let new = NewHead { root, history, meta_info: head.manifest.meta_info };
-        revising.publisher.commit(new, || Ok(after.write(state)?))?;
+        revising.publisher.commit(new, || remember(&catalogs.root.hash))?;
     }
     statistics.commit_time = clock.lap();
     Ok(Published {

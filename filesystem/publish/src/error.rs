@@ -14,6 +14,7 @@ use crate::lock::LockError;
 use crate::pipeline::{ObjectError, PipelineError};
 use crate::settings::SettingsError;
 use crate::state::StateError;
+use crate::transaction::TransactionError;
 use crate::walk::WalkError;
 
 /// Why an operation on a repository failed. The repository is as before it, or as after an earlier operation.
@@ -68,6 +69,9 @@ pub enum PublishError {
         #[source]
         source: CompressionError,
     },
+    /// A transaction can't go on, or is in the way.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
     /// The history or the reflog can't be read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -149,6 +153,15 @@ impl PublishError {
             }
             Self::Lock(LockError::Held { .. }) => {
                 Some("wait until it has ended; nothing is left behind if it dies")
+            }
+            Self::Transaction(TransactionError::Open { .. }) => {
+                Some("end it with `varve repo commit NAME` or `varve repo abort NAME`")
+            }
+            Self::Transaction(TransactionError::None { .. }) => {
+                Some("`varve repo transaction NAME` opens one")
+            }
+            Self::Transaction(TransactionError::Stale { .. }) => {
+                Some("its changes lie in its directory, but only `varve repo abort NAME` can end it")
             }
             Self::Trust(error) => Some(error.hint()),
             Self::Collect(error) => Some(error.hint()),

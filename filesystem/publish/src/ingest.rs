@@ -68,9 +68,9 @@ pub fn ingest(
     progress: &dyn Progress,
 ) -> Result<Published, PublishError> {
     let publisher = Publisher::open(local, Expiry::Refused, request.now)?;
+    local.refuse_in_transaction()?;
     let head = &publisher.head;
     let revising = Revising {
-        local,
         publisher: &publisher,
         tag: request.tag.as_ref(),
         threads: request.threads,
@@ -96,8 +96,8 @@ pub fn ingest(
     let touched: Vec<&RepositoryPath> = std::iter::once(&request.at).chain(&request.delete).collect();
     let old = head.manifest.root_catalog;
     let state = PublishState::read(&local.state);
-    let after = |new: &_| state.after_others(&old, new, &touched);
-    conclude(&revising, &base, (changes, &contents), after, progress, (statistics, tally.warnings))
+    let remember = |new: &_| Ok(state.after_others(&old, new, &touched).write(&local.state)?);
+    conclude(&revising, &base, (changes, &contents), remember, progress, (statistics, tally.warnings))
 }
 
 /// What an ingest changes; its contents are stored.

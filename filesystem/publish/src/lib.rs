@@ -5,7 +5,7 @@
 //!    └─▶ pipeline ─▶ contents ─┘                          each step needs only what the one before left
 //! ```
 //!
-//! Entry points: [`create`], [`publish`], [`ingest`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`],
+//! Entry points: [`create`], [`publish`], [`ingest`], [`Transaction`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`],
 //! [`diff`], [`collect`].
 //!
 //! Invariants:
@@ -42,6 +42,7 @@ mod settings;
 mod source;
 mod state;
 mod tag;
+mod transaction;
 mod walk;
 
 pub use apply::ApplyError;
@@ -68,7 +69,8 @@ pub use settings::{
 };
 pub use state::StateError;
 pub use tag::{add_tag, list_tags, remove_tags};
-pub use walk::{WalkError, Warning};
+pub use transaction::{BeginRequest, CommitRequest, Transaction, TransactionError};
+pub use walk::{LayerProblem, WalkError, Warning};
 
 #[cfg(test)]
 mod trial;

@@ -21,6 +21,8 @@ pub struct LocalRepository {
     pub keys: PathBuf,
     /// A file of this machine's own, that may be lost: which files need not be read again.
     pub state: PathBuf,
+    /// The directory of the transaction that is open, if one is.
+    pub transaction: PathBuf,
 }
 
 impl LocalRepository {

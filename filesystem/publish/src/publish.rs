@@ -17,7 +17,7 @@ use crate::pipeline::{self, ObjectTally};
 use crate::progress::{Phase, Progress};
 use crate::source::SourceDirectory;
 use crate::state::PublishState;
-use crate::walk::{DIRECTORY_SIZE, WalkOptions, Warning, walk};
+use crate::walk::{DIRECTORY_SIZE, Owners, WalkOptions, Warning, walk};
 
 /// How many bytes of file contents may wait in memory unless somebody chooses otherwise.
 pub const MEMORY_BUDGET: u64 = 256 << 20;
@@ -95,9 +95,9 @@ pub fn publish(
     progress: &dyn Progress,
 ) -> Result<Published, PublishError> {
     let publisher = Publisher::open(local, Expiry::Refused, request.now)?;
+    local.refuse_in_transaction()?;
     let head = &publisher.head;
     let revising = Revising {
-        local,
         publisher: &publisher,
         tag: request.tag.as_ref(),
         threads: request.threads,
@@ -113,7 +113,7 @@ pub fn publish(
     let mut clock = Stopwatch(Instant::now());
 
     progress.phase(Phase::Contents);
-    let options = WalkOptions { xattrs: head.settings.xattrs, trusted_before };
+    let options = WalkOptions { xattrs: head.settings.xattrs, trusted_before, owners: Owners::Recorded };
     let config = revising.pipeline(request.memory);
     let (walked, contents, read) = pipeline::run(&config, &*head.store, progress, |feeder| {
         walk(options, &source, &request.at, &base, feeder, progress)
@@ -131,12 +131,12 @@ pub fn publish(
         ..Statistics::default()
     };
     let started = publish_time(request.now, 0) as i64;
-    let after = |new: &_| state.after(Some(&old), new, &request.at, started);
-    conclude(&revising, &base, (changes, &contents), after, progress, (statistics, walked.warnings))
+    let remember = |new: &_| Ok(state.after(Some(&old), new, &request.at, started).write(&local.state)?);
+    conclude(&revising, &base, (changes, &contents), remember, progress, (statistics, walked.warnings))
 }
 
 /// Moves changes to a directory of the repository; directories on the way there that don't exist are made.
-fn below(
+pub(crate) fn below(
     changes: ChangeSet,
     at: &RepositoryPath,
     base: &Base<'_>,

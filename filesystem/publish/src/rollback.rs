@@ -36,6 +36,7 @@ pub fn roll_back(
     now: SystemTime,
 ) -> Result<RolledBack, PublishError> {
     let publisher = Publisher::open(local, Expiry::Refused, now)?;
+    local.refuse_in_transaction()?;
     let head = &publisher.head;
     let to = to.unwrap_or(PREVIOUS_HEAD);
     let target = head.history.tag(to).ok_or_else(|| unknown(to))?;

@@ -74,15 +74,23 @@ impl SourceDirectory {
         Ok(rustix::fs::readlinkat(&*self.fd, name.as_bytes(), Vec::new())?.into_bytes())
     }
 
+    /// One extended attribute of an entry, or of the directory itself without a name.
+    pub(crate) fn xattr(&self, name: Option<&EntryName>, attribute: &str) -> Result<Option<Vec<u8>>, Errno> {
+        let mut value = vec![0; 4096 + 256];
+        match rustix::fs::lgetxattr(self.magic_path(name), attribute, &mut value) {
+            Ok(length) => {
+                value.truncate(length);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// The extended attributes of an entry, or of the directory itself without a name, and the names of those that a
     /// catalog can't hold.
     pub(crate) fn xattrs(&self, name: Option<&EntryName>) -> Result<(Xattrs, Vec<Vec<u8>>), Errno> {
-        // Without a call that takes a directory and a name, the directory's magic link serves as the path to it.
-        let mut path = format!("/proc/self/fd/{}/", self.fd.as_raw_fd()).into_bytes();
-        match name {
-            Some(name) => path.extend_from_slice(name.as_bytes()),
-            None => path.push(b'.'),
-        }
+        let path = self.magic_path(name);
         let mut list = [0; 512];
         let long;
         let names: &[u8] = match rustix::fs::llistxattr(path.as_slice(), &mut list) {
@@ -122,6 +130,13 @@ impl SourceDirectory {
             Err(XattrsError::TooLong { name }) => Ok((Xattrs::default(), vec![name.into_bytes()])),
             Err(XattrsError::TooMany { .. }) => Ok((Xattrs::default(), dropped)),
         }
+    }
+
+    /// Without calls that take a directory and a name, the directory's magic link serves as the path to it.
+    fn magic_path(&self, name: Option<&EntryName>) -> Vec<u8> {
+        let mut path = format!("/proc/self/fd/{}/", self.fd.as_raw_fd()).into_bytes();
+        path.extend_from_slice(name.map_or(b".", |name| name.as_bytes()));
+        path
     }
 }
 

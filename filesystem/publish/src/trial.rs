@@ -23,7 +23,7 @@ use crate::pipeline::{self, PipelineConfig, PipelineTally};
 use crate::progress::Silent;
 use crate::settings::Settings;
 use crate::source::SourceDirectory;
-use crate::walk::{WalkOptions, WalkTally, walk};
+use crate::walk::{Owners, WalkOptions, WalkTally, walk};
 
 /// Where every published tree is newer than the past and older than the future.
 pub(crate) const TRUST_ALL: Option<Mtime> = Some(Mtime { seconds: i64::MAX, nanoseconds: None });
@@ -67,7 +67,7 @@ impl Trial {
         let config = self.pipeline();
         let base = self.base();
         let source = SourceDirectory::open(tree).expect("the tree can be opened");
-        let options = WalkOptions { xattrs: self.settings.xattrs, trusted_before };
+        let options = WalkOptions { xattrs: self.settings.xattrs, trusted_before, owners: Owners::Recorded };
         let (walked, contents, read) = pipeline::run(&config, &self.store, &Silent, |feeder| {
             walk(options, &source, at, &base, feeder, &Silent)
         })

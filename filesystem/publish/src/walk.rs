@@ -20,6 +20,13 @@ use crate::pipeline::{Feeder, FileSource, Stamp, Stopped, Ticket};
 use crate::progress::Progress;
 use crate::source::SourceDirectory;
 
+mod layer;
+mod links;
+
+pub use layer::LayerProblem;
+pub(crate) use layer::{Layer, Marks, walk_layer};
+use links::{Links, inode};
+
 /// The size that is recorded for every directory: what file systems report depends on their kind and past.
 pub(crate) const DIRECTORY_SIZE: u64 = 4096;
 
@@ -33,6 +40,18 @@ pub(crate) struct WalkOptions {
     pub(crate) xattrs: bool,
     /// Files with this or a later time are read even if they look unchanged; `None` reads all.
     pub(crate) trusted_before: Option<Mtime>,
+    /// Whose the files are.
+    pub(crate) owners: Owners,
+}
+
+/// Whose the files of a new revision are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owners {
+    /// Their owners in the tree.
+    Recorded,
+    /// Who owned what the base revision has under the same name; for new names, their owners in the tree. For trees that
+    /// can have one owner only.
+    Kept,
 }
 
 /// What a walk saw.
@@ -76,6 +95,14 @@ pub enum WalkError {
         path: RepositoryPath,
         /// The length of its target in bytes.
         length: usize,
+    },
+    /// The upper directory of an overlay is not what the kernel would have made of the base revision.
+    #[error("the change of {path} can't be understood: {problem}")]
+    Layer {
+        /// Where, as a path in the repository.
+        path: RepositoryPath,
+        /// What is wrong.
+        problem: LayerProblem,
     },
     /// The base revision can't be read.
     #[error(transparent)]
@@ -129,6 +156,14 @@ struct Found<'a> {
     name: EntryName,
     stat: Stat,
     old: Option<&'a Entry>,
+    /// The content of a file of which the tree has the attributes only.
+    content: Option<FileContent>,
+}
+
+impl<'a> Found<'a> {
+    fn new(name: EntryName, stat: Stat, old: Option<&'a Entry>) -> Self {
+        Self { name, stat, old, content: None }
+    }
 }
 
 impl Walk<'_, '_> {
@@ -150,7 +185,7 @@ impl Walk<'_, '_> {
             }
             let same = old.next_if(|entry| entry.name.as_ref() == Some(&name));
             match source.stat_entry(&name).map_err(|errno| io_error("examine", path.join(&name), errno))? {
-                Some(stat) => found.push(Found { name, stat, old: same }),
+                Some(stat) => found.push(Found::new(name, stat, same)),
                 None => same.into_iter().for_each(|gone| removed(gone, &mut change.names)),
             }
         }
@@ -205,7 +240,7 @@ impl Walk<'_, '_> {
     ) -> Result<Option<Entry>, WalkError> {
         self.progress.seen(None);
         let xattrs = self.xattrs(source, None, path)?;
-        let metadata = metadata(stat);
+        let metadata = self.metadata(stat, old);
         if let Some(old) = old
             && same_metadata(&old.metadata, &metadata)
             && old.xattrs == xattrs
@@ -249,7 +284,7 @@ impl Walk<'_, '_> {
             FileType::BlockDevice => Node::BlockDevice { device: stat.st_rdev },
             _ => {
                 self.tally.files += 1;
-                if let Some(same) = self.unchanged_content(item) {
+                if let Some(same) = self.known_content(item) {
                     Node::File(same.clone())
                 } else {
                     let stamp = Stamp::of(stat);
@@ -261,7 +296,7 @@ impl Walk<'_, '_> {
         };
         self.progress.seen(to_read);
         let xattrs = self.xattrs(source, Some(&item.name), &full())?;
-        let metadata = metadata(stat);
+        let metadata = self.metadata(stat, item.old);
         let unchanged = content.is_none()
             && links.unchanged(item)
             && item.old.is_some_and(|old| {
@@ -286,9 +321,12 @@ impl Walk<'_, '_> {
     }
 
     /// The content that the base revision has of a file, if it need not be read again.
-    fn unchanged_content<'e>(&self, item: &Found<'e>) -> Option<&'e FileContent> {
+    fn known_content<'e>(&self, item: &'e Found<'_>) -> Option<&'e FileContent> {
+        if item.content.is_some() {
+            return item.content.as_ref();
+        }
         let Some(Entry { node: Node::File(content), metadata: old, .. }) = item.old else { return None };
-        let now = metadata(&item.stat).mtime;
+        let now = Stamp::of(&item.stat).mtime;
         let same = content.size == item.stat.st_size as u64 && same_time(old.mtime, now);
         (same && self.options.trusted_before.is_some_and(|before| now < before)).then_some(content)
     }
@@ -301,7 +339,7 @@ impl Walk<'_, '_> {
         stamp: Stamp,
     ) -> Result<Ticket, Stopped> {
         let stat = &item.stat;
-        let inode = (stat.st_dev, stat.st_ino);
+        let inode = inode(item);
         if stat.st_nlink > 1
             && let Some(ticket) = self.inodes.get(&inode)
         {
@@ -318,6 +356,19 @@ impl Walk<'_, '_> {
             self.inodes.insert(inode, ticket);
         }
         Ok(ticket)
+    }
+
+    fn metadata(&self, stat: &Stat, old: Option<&Entry>) -> Metadata {
+        let mut metadata = Metadata {
+            permissions: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: Stamp::of(stat).mtime,
+        };
+        if let Some(old) = old.filter(|_| self.options.owners == Owners::Kept) {
+            (metadata.uid, metadata.gid) = (old.metadata.uid, old.metadata.gid);
+        }
+        metadata
     }
 
     fn xattrs(
@@ -342,71 +393,6 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Which names of one directory are the same file.
-struct Links {
-    /// The number of each group and its names; only groups of two and more.
-    groups: HashMap<(u64, u64), (u32, usize)>,
-    /// How many surviving names each group of the base revision has.
-    surviving: HashMap<u32, usize>,
-    /// The group of the base revision that a group is made of, if it is made of exactly one.
-    origin: HashMap<(u64, u64), Option<u32>>,
-}
-
-impl Links {
-    fn new(found: &[Found<'_>]) -> Self {
-        let mut names: BTreeMap<(u64, u64), Vec<&Found<'_>>> = BTreeMap::new();
-        let mut surviving = HashMap::new();
-        for item in found.iter().filter(|item| is_leaf(item)) {
-            if item.stat.st_nlink > 1 {
-                names.entry(inode(item)).or_default().push(item);
-            }
-            if let Some(group) = old_group(item) {
-                *surviving.entry(group).or_default() += 1;
-            }
-        }
-        let mut links = Self { groups: HashMap::new(), surviving, origin: HashMap::new() };
-        for (inode, members) in names.into_iter().filter(|(_, members)| members.len() > 1) {
-            let first = old_group(members[0]);
-            let one = members.iter().all(|member| old_group(member) == first).then_some(first).flatten();
-            links.groups.insert(inode, (links.groups.len() as u32 + 1, members.len()));
-            links.origin.insert(inode, one);
-        }
-        links
-    }
-
-    /// The number of a name's group, if it has one.
-    fn number(&self, item: &Found<'_>) -> Option<u32> {
-        self.groups.get(&inode(item)).map(|(number, _)| *number)
-    }
-
-    /// Whether a name is the same file as the same other names as before.
-    fn unchanged(&self, item: &Found<'_>) -> bool {
-        let survivors = |group| self.surviving.get(&group).copied().unwrap_or(0);
-        match self.groups.get(&inode(item)) {
-            Some((_, members)) => self
-                .origin
-                .get(&inode(item))
-                .copied()
-                .flatten()
-                .is_some_and(|group| survivors(group) == *members),
-            None => old_group(item).is_none_or(|group| survivors(group) == 1),
-        }
-    }
-}
-
-fn is_leaf(item: &Found<'_>) -> bool {
-    FileType::from_raw_mode(item.stat.st_mode) != FileType::Directory
-}
-
-fn inode(item: &Found<'_>) -> (u64, u64) {
-    (item.stat.st_dev, item.stat.st_ino)
-}
-
-/// The hard link group that a name had.
-fn old_group(item: &Found<'_>) -> Option<u32> {
-    item.old.filter(|old| old.hard_link.count > 1).map(|old| old.hard_link.group)
-}
-
 /// Hidden entries are not in listings, so that they are missing in the source is no removal.
 fn removed(gone: &Entry, names: &mut BTreeMap<EntryName, Change>) {
     if let Some(name) = gone.name.as_ref().filter(|_| !gone.hidden) {
@@ -426,15 +412,6 @@ pub(crate) fn pending(size: u64) -> FileContent {
         },
         external: false,
         direct_io: false,
-    }
-}
-
-fn metadata(stat: &Stat) -> Metadata {
-    Metadata {
-        permissions: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        mtime: Stamp::of(stat).mtime,
     }
 }
 

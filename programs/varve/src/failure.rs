@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
-use varve_publish::{CollectError, LockError, PublishError};
+use varve_publish::{CollectError, LockError, PublishError, TransactionError};
 use varve_replicate::ServeError;
 use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
@@ -100,7 +100,11 @@ impl From<PublishError> for Failure {
             PublishError::Unknown { .. } | PublishError::History(HistoryError::Unknown { .. }) => {
                 ExitCode::NotFound
             }
-            PublishError::Lock(LockError::Held { .. }) => ExitCode::Busy,
+            PublishError::Lock(LockError::Held { .. })
+            | PublishError::Transaction(TransactionError::Open { .. }) => ExitCode::Busy,
+            PublishError::Transaction(
+                TransactionError::None { .. } | TransactionError::NoDirectory { .. },
+            ) => ExitCode::NotFound,
             PublishError::Settings(_) | PublishError::Exists { .. } | PublishError::History(_) => {
                 ExitCode::Usage
             }

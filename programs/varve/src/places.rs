@@ -13,6 +13,7 @@ pub(crate) struct Places {
     config: PathBuf,
     keys: PathBuf,
     repositories: PathBuf,
+    transactions: PathBuf,
     cache: PathBuf,
     run: PathBuf,
 }
@@ -68,6 +69,11 @@ impl Places {
         self.repositories.join(name.as_str())
     }
 
+    /// What the open transaction of a repository has changed, and where it is mounted unless somebody says otherwise.
+    pub(crate) fn transaction(&self, name: &RepositoryName) -> PathBuf {
+        self.transactions.join(name.as_str())
+    }
+
     /// The settings of a repository of this machine.
     pub(crate) fn settings(&self, name: &RepositoryName) -> PathBuf {
         self.config.join("repositories").join(format!("{}.toml", name.as_str()))
@@ -91,6 +97,7 @@ impl Places {
             config: home.join("config"),
             keys: home.join("keys"),
             repositories: home.join("repositories"),
+            transactions: home.join("transactions"),
             cache: home.join("cache"),
             run: home.join("run"),
         })
@@ -101,6 +108,7 @@ impl Places {
             config: config.to_owned(),
             keys: config.join("keys"),
             repositories: state.join("repositories"),
+            transactions: state.join("transactions"),
             cache,
             run,
         }
@@ -133,6 +141,7 @@ mod tests {
         let name: RepositoryName = "NAME".parse().expect("a repository name");
         [
             places.repository(&name),
+            places.transaction(&name),
             places.keys().to_owned(),
             places.config().to_owned(),
             places.settings(&name),

@@ -219,6 +219,15 @@ pub fn fuse_is_missing() -> bool {
     missing
 }
 
+/// Whether this machine, or this user, can't mount overlays; says so.
+pub fn overlays_are_missing() -> bool {
+    let missing = !rustix::process::geteuid().is_root();
+    if missing {
+        println!("skipped: overlays are mounted by root only");
+    }
+    missing || fuse_is_missing()
+}
+
 /// The program, built beside the test that runs.
 fn program() -> PathBuf {
     let test = env::current_exe().expect("because a running test has a path");

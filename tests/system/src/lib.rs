@@ -5,4 +5,4 @@
 
 mod installation;
 
-pub use installation::{Installation, Outcome, Server, fuse_is_missing};
+pub use installation::{Installation, Outcome, Server, fuse_is_missing, overlays_are_missing};

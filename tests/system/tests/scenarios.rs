@@ -20,3 +20,5 @@ mod quota;
 mod republish;
 #[path = "scenarios/tampering.rs"]
 mod tampering;
+#[path = "scenarios/transactions.rs"]
+mod transactions;

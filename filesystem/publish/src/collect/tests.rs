@@ -108,6 +108,7 @@ fn local(home: &Path) -> LocalRepository {
         settings: home.join("settings.toml"),
         keys: home.join("keys"),
         state: home.join("state.json"),
+        transaction: home.join("transaction"),
     }
 }
 

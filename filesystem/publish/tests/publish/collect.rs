@@ -307,6 +307,7 @@ fn what_cernvm_fs_published_is_taken_over_and_collected() {
             settings: scratch.join("settings.toml"),
             keys: scratch.directory("keys"),
             state: scratch.join("state.json"),
+            transaction: scratch.join("transaction"),
         };
         fixture.copy_served(&local.directory).expect("because it is writable");
         for entry in std::fs::read_dir(fixture.path("keys")).expect("there").flatten() {

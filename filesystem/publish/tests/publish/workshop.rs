@@ -66,6 +66,7 @@ pub(crate) fn local(home: &Path) -> LocalRepository {
         settings: home.join("config/fix1.toml"),
         keys: home.join("keys"),
         state: home.join("cache/fix1.json"),
+        transaction: home.join("transactions/fix1"),
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use varve_content::Algorithm;
 use varve_mount::{Access, MountOrder, Relaunch};
+use varve_repository::RepositoryName;
 use varve_store::ByteSize;
 
 use self::configuration::{MountSettings, RepositorySettings};
@@ -143,6 +144,35 @@ impl Mount {
             directory,
         })
     }
+}
+
+/// Mounts one revision of a repository of this machine, for being changed over: everything is shown as it was published.
+pub(crate) fn base_order(
+    places: &Places,
+    name: &RepositoryName,
+    root_catalog: &str,
+    directory: &Path,
+) -> Result<MountOrder, Failure> {
+    let mount = Mount {
+        target: format!("{name}@{root_catalog}"),
+        directory: Some(directory.to_owned()),
+        all: false,
+        servers: vec![],
+        keys: vec![],
+        proxy: "DIRECT".to_owned(),
+        external_servers: vec![],
+        external_proxy: "DIRECT".to_owned(),
+        cache: None,
+        cache_quota: None,
+        variables: vec![],
+        raw_links: true,
+        deadline: 30,
+        refresh: None,
+        private: false,
+        suid: false,
+        foreground: false,
+    };
+    mount.order(places, false)
 }
 
 /// Hold a mount (started by `varve mount`)

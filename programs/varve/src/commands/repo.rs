@@ -1,6 +1,7 @@
 //! `varve repo`: repositories that lie on this machine. One file per verb in `repo/`.
 
 mod check;
+mod commit;
 mod create;
 mod diff;
 mod gc;
@@ -12,6 +13,8 @@ mod publish;
 mod resign;
 mod rollback;
 mod tag;
+mod transaction;
+mod view;
 
 use clap::{Args, Subcommand};
 
@@ -30,6 +33,9 @@ enum Verb {
     Create(create::Create),
     Publish(publish::Publish),
     Ingest(ingest::Ingest),
+    Transaction(transaction::Open),
+    Commit(commit::Commit),
+    Abort(commit::Abort),
     Tag(tag::Tags),
     Diff(diff::Diff),
     List(list::List),
@@ -46,6 +52,9 @@ impl Repo {
             Verb::Create(verb) => verb.run(invocation),
             Verb::Publish(verb) => verb.run(invocation),
             Verb::Ingest(verb) => verb.run(invocation),
+            Verb::Transaction(verb) => verb.run(invocation),
+            Verb::Commit(verb) => verb.run(invocation),
+            Verb::Abort(verb) => verb.run(invocation),
             Verb::Tag(verb) => verb.run(invocation),
             Verb::Diff(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use varve_system::{Installation, Server, fuse_is_missing};
+use varve_system::{Installation, Server, fuse_is_missing, overlays_are_missing};
 use varve_testkit::TreeBuilder;
 
 /// What a fence may be marked with: `sh` is run; the others are shown, and no commands.
@@ -88,6 +88,9 @@ impl Typist {
     fn enter(&mut self, block: &str) {
         let mounts = block.lines().any(|line| line.starts_with("varve mount"));
         if mounts && fuse_is_missing() {
+            return;
+        }
+        if block.contains("varve repo transaction") && overlays_are_missing() {
             return;
         }
         let mut script = String::new();

@@ -27,6 +27,7 @@ pub(crate) fn repository_in(places: &Places, name: &RepositoryName) -> LocalRepo
         settings: places.settings(name),
         keys: places.keys().to_owned(),
         state: publish_state(places.cache(), name),
+        transaction: places.transaction(name),
     }
 }
 
