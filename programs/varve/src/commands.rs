@@ -3,6 +3,7 @@
 
 mod bench;
 mod completions;
+mod config;
 mod demo;
 mod man;
 mod mount;
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
+    Config(config::Config),
     #[command(hide = true)]
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
@@ -45,6 +47,7 @@ impl Command {
             Self::Mount(command) => command.run(invocation),
             Self::Umount(command) => command.run(invocation),
             Self::Status(command) => command.run(invocation),
+            Self::Config(command) => command.run(invocation),
             Self::MountSupervisor(command) => command.run(invocation),
             Self::MountWorker(command) => command.run(invocation),
             Self::Completions(command) => command.run(invocation),

@@ -12,6 +12,7 @@ use varve_replicate::ServeError;
 use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
 
+use crate::client::ClientError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
 use crate::scratch::ScratchError;
@@ -134,6 +135,13 @@ impl From<RepositoryError> for Failure {
             _ => ExitCode::Failure,
         };
         Self::new(code, error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::usage_error(error)
+            .hint("`varve config NAME` shows every value and the file that it comes from; see docs/operate/client.md")
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod cli;
+mod client;
 mod commands;
 mod demo;
 mod environment;

@@ -16,6 +16,7 @@ pub(crate) struct Places {
     transactions: PathBuf,
     cache: PathBuf,
     run: PathBuf,
+    cvmfs: PathBuf,
 }
 
 impl Places {
@@ -52,6 +53,16 @@ impl Places {
     /// Settings: `repositories/NAME.toml`.
     pub(crate) fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// Varve's own configuration of clients.
+    pub(crate) fn client(&self) -> PathBuf {
+        self.config.join("client.toml")
+    }
+
+    /// CernVM-FS's configuration.
+    pub(crate) fn cvmfs(&self) -> &Path {
+        &self.cvmfs
     }
 
     /// The directory of all keys: `NAME.masterkey`, `NAME.key`, `NAME.crt`, `NAME.pub`.
@@ -100,6 +111,7 @@ impl Places {
             transactions: home.join("transactions"),
             cache: home.join("cache"),
             run: home.join("run"),
+            cvmfs: home.join("config/cvmfs"),
         })
     }
 
@@ -111,6 +123,7 @@ impl Places {
             transactions: state.join("transactions"),
             cache,
             run,
+            cvmfs: PathBuf::from("/etc/cvmfs"),
         }
     }
 }
@@ -144,6 +157,8 @@ mod tests {
             places.transaction(&name),
             places.keys().to_owned(),
             places.config().to_owned(),
+            places.client(),
+            places.cvmfs().to_owned(),
             places.settings(&name),
             places.cache().to_owned(),
             places.run().to_owned(),

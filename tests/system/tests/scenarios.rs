@@ -4,6 +4,8 @@
 mod bundles;
 #[path = "scenarios/collecting.rs"]
 mod collecting;
+#[path = "scenarios/configured.rs"]
+mod configured;
 #[path = "scenarios/documentation.rs"]
 mod documentation;
 #[path = "scenarios/fixtures.rs"]

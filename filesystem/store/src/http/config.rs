@@ -26,6 +26,8 @@ pub struct HttpConfig {
     pub retries: u32,
     /// The most that is waited before the first such retry; doubled for each further one. The actual wait is random.
     pub backoff: Duration,
+    /// The most that is waited before any retry.
+    pub backoff_limit: Duration,
     /// How long servers behind the first are preferred after a failure.
     pub server_reset: Duration,
     /// How long a failed proxy is avoided.
@@ -51,6 +53,7 @@ impl HttpConfig {
             low_speed: 1024,
             retries: 1,
             backoff: Duration::from_secs(2),
+            backoff_limit: Duration::from_secs(10),
             server_reset: Duration::from_secs(1800),
             proxy_reset: Duration::from_secs(300),
             redirects: 4,
@@ -58,10 +61,10 @@ impl HttpConfig {
         })
     }
 
-    /// A random wait before retry number `round`, counted from 0; never over ten seconds or eight times the first.
+    /// A random wait before retry number `round`, counted from 0.
     pub(super) fn wait_before(&self, round: u32) -> Duration {
-        let most = self.backoff * (1 << round.min(3));
-        most.min(Duration::from_secs(10)).mul_f64(rand::thread_rng().gen_range(0.25..=1.0))
+        let most = self.backoff.saturating_mul(1 << round.min(20));
+        most.min(self.backoff_limit).mul_f64(rand::thread_rng().gen_range(0.25..=1.0))
     }
 }
 
@@ -138,6 +141,18 @@ impl ProxyGroups {
     /// No proxy at all.
     pub fn direct() -> Self {
         Self(vec![vec![Proxy::Direct]])
+    }
+
+    /// These, and behind them others for when all have failed: then no request goes without a proxy any more, unless the
+    /// others say so.
+    #[must_use]
+    pub fn with_fallback(mut self, fallback: Self) -> Self {
+        for group in &mut self.0 {
+            group.retain(|proxy| *proxy != Proxy::Direct);
+        }
+        self.0.retain(|group| !group.is_empty());
+        self.0.extend(fallback.0);
+        self
     }
 
     /// The groups in order, none of them empty.

@@ -13,6 +13,7 @@ use varve_repository::RepositoryName;
 use varve_store::ByteSize;
 
 use self::configuration::{MountSettings, RepositorySettings};
+use crate::client::{Client, Origin, Section, Settings, Size, Sources};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -23,7 +24,8 @@ use crate::places::Places;
 #[command(
     after_help = "Examples:\n  varve mount software.example.org /mnt/software --server http://host/cvmfs/software.example.org \
                   --key software.example.org.pub\n  varve mount software.example.org@v1 /mnt/v1\n  varve mount --all \
-                  /cvmfs --server http://host/cvmfs/@fqrn@\nEnded by `varve umount`, and by SIGTERM to its processes."
+                  /cvmfs\nWhat no option says is taken from the configuration: see `varve config` and \
+                  docs/operate/client.md.\nEnded by `varve umount`, and by SIGTERM to its processes."
 )]
 pub(crate) struct Mount {
     /// The repository, and behind @ a tag, a root hash or a date; or the directory with --all
@@ -37,25 +39,25 @@ pub(crate) struct Mount {
     all: bool,
     /// Where the repository is served, with @fqrn@ for its name; may be repeated, best first
     ///
-    /// Without any, a repository that was published on this machine.
+    /// Without any, a repository that was published on this machine, else the configured servers.
     #[arg(long = "server", value_name = "URL")]
     servers: Vec<String>,
     /// A file with public master keys, or a directory of them
     ///
-    /// Without any, NAME.pub among the keys of this machine.
+    /// Without any, the configured ones, else NAME.pub among the keys of this machine.
     #[arg(long = "key", value_name = "PATH")]
     keys: Vec<PathBuf>,
-    /// Proxies: groups separated by ;, each of several separated by |
-    #[arg(long, value_name = "LIST", default_value = "DIRECT")]
-    proxy: String,
+    /// Proxies: groups separated by ;, each of several separated by |, DIRECT for none
+    #[arg(long, value_name = "LIST")]
+    proxy: Option<String>,
     /// Where the content of external files is, below their paths, with @fqrn@ for the name; may be repeated, best first
     ///
     /// Without any, reading a file fails that the catalog says is external.
     #[arg(long = "external-server", value_name = "URL")]
     external_servers: Vec<String>,
     /// Proxies on the way to those servers, as for --proxy
-    #[arg(long, value_name = "LIST", default_value = "DIRECT")]
-    external_proxy: String,
+    #[arg(long, value_name = "LIST")]
+    external_proxy: Option<String>,
     /// The directory that keeps what was fetched
     #[arg(long, value_name = "DIRECTORY")]
     cache: Option<PathBuf>,
@@ -86,10 +88,12 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+    pub(crate) fn run(mut self, invocation: &Invocation) -> Result<(), Failure> {
         let places = invocation.places()?;
         let foreground = self.foreground;
-        let order = self.order(&places, foreground)?;
+        let sources = Sources::of(&places, self.section()?);
+        let (order, client) = self.order(sources, &places)?;
+        client.warnings().for_each(|warning| invocation.output.warn(warning));
         let directory = order.directory.clone();
         let output = invocation.output;
         let ready = move || output.say(format!("mounted on {}", directory.display()));
@@ -101,37 +105,36 @@ impl Mount {
         Ok(())
     }
 
-    fn order(self, places: &Places, foreground: bool) -> Result<MountOrder, Failure> {
+    /// What is to be mounted how, and what of that was configured.
+    fn order(mut self, sources: Sources, places: &Places) -> Result<(MountOrder, Client), Failure> {
         let target = if self.all { None } else { Some(self.target.as_str()) };
-        let directory = self.directory.unwrap_or_else(|| PathBuf::from(&self.target));
+        let directory = self.directory.take().unwrap_or_else(|| PathBuf::from(&self.target));
         let directory =
             std::path::absolute(&directory).map_err(|error| Failure::io("mount on", &directory, error))?;
+        let sources = Sources { tree: Some(directory.clone()), ..sources };
+        let (target, client) = effective(target, &sources, places)?;
         let run = run_directory(places)?;
-        let cache = self.cache.unwrap_or_else(|| places.cache().join("objects"));
+        let (cache, quota) = cache(&client.settings, places);
         let settings = MountSettings {
             repository: RepositorySettings {
-                servers: self.servers,
-                proxy: self.proxy,
-                external_servers: self.external_servers,
-                external_proxy: self.external_proxy,
-                keys: absolute(self.keys)?,
+                effective: target.as_ref().map(|_| client.settings.clone()),
+                sources,
                 variables: self.variables,
                 raw_links: self.raw_links,
-                refresh: self.refresh,
                 cache: absolute(vec![cache])?.remove(0),
-                cache_quota: self.cache_quota.map(ByteSize::get),
+                cache_quota: quota,
                 local_repositories: places.repositories(),
                 local_keys: places.keys().to_owned(),
             },
-            one: target.map(str::to_owned),
+            one: target.clone(),
             deadline: self.deadline,
             control: Some(socket(&run, &directory)),
         };
-        settings.check()?;
-        Ok(MountOrder {
-            source: target.map_or_else(|| "varve".to_owned(), str::to_owned),
+        settings.check(&client.settings)?;
+        let order = MountOrder {
+            source: target.unwrap_or_else(|| "varve".to_owned()),
             access: if self.private { Access::Owner } else { Access::Everyone },
-            set_id: self.suid,
+            set_id: client.settings.suid.as_ref().is_some_and(|suid| suid.value),
             relaunch: Relaunch {
                 program: std::env::current_exe()
                     .map_err(|error| Failure::io("find", Path::new("varve"), error))?,
@@ -139,11 +142,73 @@ impl Mount {
                 worker: vec!["mount-worker".into()],
             },
             settings: serde_json::to_value(&settings).map_err(Failure::usage_error)?,
-            log: (!foreground).then(|| socket(&run, &directory).with_extension("log")),
+            log: (!self.foreground).then(|| socket(&run, &directory).with_extension("log")),
             without_resend: false,
             directory,
+        };
+        Ok((order, client))
+    }
+
+    /// What the options say.
+    fn section(&mut self) -> Result<Section, Failure> {
+        let list = |list: &mut Vec<String>| Some(std::mem::take(list)).filter(|list| !list.is_empty());
+        let keys = absolute(std::mem::take(&mut self.keys))?;
+        Ok(Section {
+            servers: list(&mut self.servers),
+            proxy: self.proxy.take(),
+            external_servers: list(&mut self.external_servers),
+            external_proxy: self.external_proxy.take(),
+            keys: Some(keys).filter(|keys| !keys.is_empty()),
+            refresh: self.refresh,
+            suid: self.suid.then_some(true),
+            cache: self.cache.take(),
+            cache_quota: self.cache_quota.map(Size),
+            ..Section::default()
         })
     }
+}
+
+/// The target with its repository's full name, and what is configured for it; of a tree, what holds for all.
+fn effective(
+    target: Option<&str>,
+    sources: &Sources,
+    places: &Places,
+) -> Result<(Option<String>, Client), Failure> {
+    let Some(target) = target else { return Ok((None, sources.load(None)?)) };
+    let (name, revision) = configuration::split(target);
+    let name: RepositoryName = name.parse().map_err(Failure::usage_error)?;
+    let client = sources.load(Some(&name))?;
+    let domain = client.settings.default_domain.as_ref().map(|domain| domain.value.as_str());
+    match domain {
+        Some(domain) if !name.as_str().contains('.') && !places.repository(&name).exists() => {
+            let full: RepositoryName = format!("{name}.{domain}").parse().map_err(Failure::usage_error)?;
+            let target = revision.map_or_else(|| full.to_string(), |revision| format!("{full}@{revision}"));
+            Ok((Some(target), sources.load(Some(&full))?))
+        }
+        _ => Ok((Some(target.to_owned()), client)),
+    }
+}
+
+/// The directory that keeps what is fetched, and how large it may become. A configured one that this user has no right to
+/// is for the system's mounts.
+fn cache(settings: &Settings, places: &Places) -> (PathBuf, Option<u64>) {
+    let quota = settings.cache_quota.as_ref();
+    match &settings.cache {
+        Some(cache) if cache.origin == Origin::CommandLine || may_write(&cache.value) => {
+            (cache.value.clone(), quota.map(|quota| quota.value.0.get()))
+        }
+        Some(_) => {
+            let own = quota.filter(|quota| quota.origin == Origin::CommandLine);
+            (places.cache().join("objects"), own.map(|quota| quota.value.0.get()))
+        }
+        None => (places.cache().join("objects"), quota.map(|quota| quota.value.0.get())),
+    }
+}
+
+/// Whether this user may make files in a directory, or make it.
+fn may_write(directory: &Path) -> bool {
+    let there = directory.ancestors().find(|ancestor| ancestor.exists());
+    there.is_some_and(|there| rustix::fs::access(there, rustix::fs::Access::WRITE_OK).is_ok())
 }
 
 /// Mounts one revision of a repository of this machine, for being changed over: everything is shown as it was published.
@@ -159,9 +224,9 @@ pub(crate) fn base_order(
         all: false,
         servers: vec![],
         keys: vec![],
-        proxy: "DIRECT".to_owned(),
+        proxy: None,
         external_servers: vec![],
-        external_proxy: "DIRECT".to_owned(),
+        external_proxy: None,
         cache: None,
         cache_quota: None,
         variables: vec![],
@@ -172,7 +237,8 @@ pub(crate) fn base_order(
         suid: false,
         foreground: false,
     };
-    mount.order(places, false)
+    let nothing = Sources { cvmfs: None, own: None, command_line: Section::default(), tree: None };
+    Ok(mount.order(nothing, places)?.0)
 }
 
 /// Hold a mount (started by `varve mount`)

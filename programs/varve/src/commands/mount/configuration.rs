@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use varve_repository::{Reference, RepositoryName};
 
+use crate::client::{Settings, Sources};
 use crate::failure::Failure;
 
 /// A whole mount.
@@ -23,24 +24,14 @@ pub(crate) struct MountSettings {
 /// How the repositories of a mount are read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct RepositorySettings {
-    /// Addresses, with `@fqrn@` for the name; none for repositories of this machine.
-    pub(crate) servers: Vec<String>,
-    /// Groups of proxies.
-    pub(crate) proxy: String,
-    /// Where the content of external files is, with `@fqrn@` for the name.
-    #[serde(default)]
-    pub(crate) external_servers: Vec<String>,
-    /// Groups of proxies on the way there.
-    #[serde(default)]
-    pub(crate) external_proxy: String,
-    /// Files or directories of public keys; none for those of this machine.
-    pub(crate) keys: Vec<PathBuf>,
+    /// What is configured for the one repository, when it was mounted; of a tree each is looked up when it appears.
+    pub(crate) effective: Option<Settings>,
+    /// Where the configuration lies.
+    pub(crate) sources: Sources,
     /// Variables of symbolic links.
     pub(crate) variables: Vec<(String, String)>,
     /// Show links as they were published.
     pub(crate) raw_links: bool,
-    /// Seconds.
-    pub(crate) refresh: Option<u64>,
     /// Where fetched objects are kept.
     pub(crate) cache: PathBuf,
     /// Bytes.
@@ -58,9 +49,13 @@ impl MountSettings {
     /// A usage error if the name is none.
     pub(crate) fn target(&self) -> Result<Option<(RepositoryName, Reference)>, Failure> {
         let Some(target) = &self.one else { return Ok(None) };
-        let (name, revision) = target.split_once('@').unwrap_or((target, ""));
+        let (name, revision) = split(target);
         let name = name.parse().map_err(Failure::usage_error)?;
-        let revision = revision.parse().unwrap_or_default();
+        let configured = self.repository.effective.as_ref().map(Settings::reference);
+        let revision = match revision {
+            Some(revision) => revision.parse().unwrap_or_default(),
+            None => configured.unwrap_or_default(),
+        };
         Ok(Some((name, revision)))
     }
 
@@ -68,13 +63,24 @@ impl MountSettings {
     ///
     /// # Errors
     /// A usage error with a hint.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self, settings: &Settings) -> Result<(), Failure> {
         let Some((name, _)) = self.target()? else { return Ok(()) };
         let local = self.repository.local_repositories.join(name.as_str());
-        if self.repository.servers.is_empty() && !local.is_dir() {
-            return Err(Failure::usage(format!("there is no repository {name} on this machine"))
-                .hint("say where it is served with --server http://host/cvmfs/NAME"));
+        let http = settings.http(&name)?;
+        settings.external(&name)?;
+        if http.is_none() && !local.is_dir() {
+            return Err(Failure::usage(format!(
+                "there is no repository {name} on this machine, and no server is configured for it"
+            ))
+            .hint(
+                "say where it is served with --server http://host/cvmfs/NAME, or in a file that docs/operate/client.md names",
+            ));
         }
         Ok(())
     }
+}
+
+/// Name and revision of `NAME[@REVISION]`.
+pub(crate) fn split(target: &str) -> (&str, Option<&str>) {
+    target.split_once('@').map_or((target, None), |(name, revision)| (name, Some(revision)))
 }

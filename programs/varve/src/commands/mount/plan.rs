@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use varve_mount::{ClientFacts, MountPlan, MountedRepository, PlanRoot, RepositorySource};
 use varve_repository::{PublicKeys, Reference, Repository, RepositoryName, Trust};
-use varve_store::{ByteSize, Cache, CacheConfig, DirectoryStore, HttpConfig, HttpSource, ObjectSource};
+use varve_store::{ByteSize, Cache, CacheConfig, DirectoryStore, HttpSource, ObjectSource};
 
 use super::configuration::{MountSettings, RepositorySettings};
+use crate::client::{Origin, Settings};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -20,7 +21,11 @@ pub(super) fn of_settings(settings: &serde_json::Value) -> Result<MountPlan, Any
     let target = settings.target().map_err(|_| "malformed repository name")?;
     let root = match target {
         Some((name, reference)) => {
-            let mounted = repositories.mounted(&name, reference)?;
+            let settings = match &repositories.settings.effective {
+                Some(settings) => settings.clone(),
+                None => repositories.configured(Some(&name))?,
+            };
+            let mounted = repositories.mounted(&name, &settings, reference)?;
             PlanRoot::One(Box::new(
                 mounted.ok_or_else(|| format!("there is no repository {name} on this machine"))?,
             ))
@@ -51,52 +56,57 @@ impl Repositories {
     fn mounted(
         &self,
         name: &RepositoryName,
+        settings: &Settings,
         reference: Reference,
     ) -> Result<Option<MountedRepository>, AnyError> {
         let mut client =
             ClientFacts { version: env!("CARGO_PKG_VERSION").to_owned(), ..ClientFacts::default() };
-        let source: Arc<dyn ObjectSource> = if self.settings.servers.is_empty() {
-            let directory = self.settings.local_repositories.join(name.as_str());
-            if !directory.is_dir() {
-                return Ok(None);
-            }
+        let directory = self.settings.local_repositories.join(name.as_str());
+        let asked_for =
+            settings.servers.as_ref().is_some_and(|servers| servers.origin == Origin::CommandLine);
+        let source: Arc<dyn ObjectSource> = if !asked_for && directory.is_dir() {
             client.hosts = vec![directory.display().to_string()];
             Arc::new(DirectoryStore::open(&directory)?)
         } else {
-            client.hosts = addresses(&self.settings.servers, name);
-            client.proxies = self.settings.proxy.split([';', '|']).map(str::to_owned).collect();
-            let config = HttpConfig::new(&client.hosts.join(";"), &self.settings.proxy)?;
+            let Some(config) = settings.http(name)? else { return Ok(None) };
+            client.hosts = config.servers.iter().map(ToString::to_string).collect();
+            client.proxies = config.proxies.groups().iter().flatten().map(ToString::to_string).collect();
             (client.timeout, client.timeout_direct) = (config.timeout_proxied, config.timeout_direct);
             Arc::new(HttpSource::new(config)?)
         };
-        let keys = PublicKeys::load(&self.keys(name))?;
+        let keys = PublicKeys::load(&self.keys(name, settings))?;
         client.public_keys = vec![keys.to_pem()];
         let trust = Trust::in_keys(keys);
         let repository = Repository::new(name.clone(), source, Arc::clone(&self.cache), trust);
+        let external = settings.external(name)?.map(HttpSource::new).transpose()?.map(Arc::new);
         Ok(Some(MountedRepository {
             repository: Arc::new(repository),
-            external: self.external(name)?,
+            external,
             reference,
             variables: (!self.settings.raw_links).then(|| self.variables(name)),
             client,
-            refresh_at_least_every: self.settings.refresh.map(Duration::from_secs),
+            refresh_at_least_every: settings.refresh.as_ref().map(|every| Duration::from_secs(every.value)),
         }))
     }
 
-    fn external(&self, name: &RepositoryName) -> Result<Option<Arc<HttpSource>>, AnyError> {
-        if self.settings.external_servers.is_empty() {
-            return Ok(None);
-        }
-        let servers = addresses(&self.settings.external_servers, name).join(";");
-        let source = HttpSource::new(HttpConfig::new(&servers, &self.settings.external_proxy)?)?;
-        Ok(Some(Arc::new(source)))
+    /// What is configured for a repository that appears in a tree.
+    fn configured(&self, name: Option<&RepositoryName>) -> Result<Settings, AnyError> {
+        let client = self.settings.sources.load(name)?;
+        client.warnings().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(client.settings)
     }
 
-    fn keys(&self, name: &RepositoryName) -> Vec<PathBuf> {
-        if !self.settings.keys.is_empty() {
-            return self.settings.keys.clone();
+    /// The configured keys. For those of CernVM-FS's files this machine's own key of the repository stands in.
+    fn keys(&self, name: &RepositoryName, settings: &Settings) -> Vec<PathBuf> {
+        let own = self.settings.local_keys.join(format!("{name}.pub"));
+        let of_cvmfs = |origin: &Origin| match origin {
+            Origin::File { path, .. } => self.settings.sources.own.as_ref() != Some(path),
+            Origin::CommandLine => false,
+        };
+        match &settings.keys {
+            Some(keys) if !(of_cvmfs(&keys.origin) && own.exists()) => keys.value.clone(),
+            _ => vec![own],
         }
-        vec![self.settings.local_keys.join(format!("{name}.pub"))]
     }
 
     /// The given ones, and what CernVM-FS always knows.
@@ -107,21 +117,31 @@ impl Repositories {
     }
 }
 
-/// The addresses of a repository on servers.
-fn addresses(servers: &[String], name: &RepositoryName) -> Vec<String> {
-    servers.iter().map(|server| server.replace("@fqrn@", name.as_str())).collect()
-}
-
 impl RepositorySource for Repositories {
     fn find(&self, name: &RepositoryName) -> Result<Option<MountedRepository>, AnyError> {
-        self.mounted(name, Reference::Latest)
+        let settings = self.configured(Some(name))?;
+        let is_listed = || settings.repositories.iter().any(|names| names.value.contains(&name.to_string()));
+        if settings.only_listed.as_ref().is_some_and(|only| only.value) && !is_listed() {
+            return Ok(None);
+        }
+        let reference = settings.reference();
+        self.mounted(name, &settings, reference)
     }
 
     fn listed(&self) -> Vec<RepositoryName> {
-        if !self.settings.servers.is_empty() {
-            return Vec::new();
+        let settings = self.configured(None).unwrap_or_default();
+        let mut names: Vec<RepositoryName> = settings
+            .repositories
+            .iter()
+            .flat_map(|names| &names.value)
+            .filter_map(|name| name.parse().ok())
+            .collect();
+        let asked_for = settings.servers.is_some_and(|servers| servers.origin == Origin::CommandLine);
+        if !asked_for && let Ok(entries) = std::fs::read_dir(&self.settings.local_repositories) {
+            names.extend(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()));
         }
-        let Ok(entries) = std::fs::read_dir(&self.settings.local_repositories) else { return Vec::new() };
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+        names.sort();
+        names.dedup();
+        names
     }
 }
