@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use varve_repository::RepositoryName;
 use varve_store::{DirectoryStore, ObjectStore, StoreError};
 
+use crate::error::PublishError;
 use crate::lock::RepositoryLock;
 use crate::settings::{Settings, SettingsError, SettingsFile, Storage};
 
@@ -48,6 +49,18 @@ impl LocalRepository {
     /// Makes the store that the settings name.
     pub(crate) fn create_store(&self, settings: &Settings) -> Result<Box<dyn ObjectStore>, StoreError> {
         Ok(Box::new(DirectoryStore::create(self.storage(settings))?))
+    }
+
+    /// Makes the store that the settings name, or opens it, for a replica of the repository: nothing of it is published here.
+    /// Removes what a replication left behind that was killed.
+    ///
+    /// # Errors
+    /// [`PublishError::Settings`], [`PublishError::Store`].
+    pub fn open_replica(&self, lock: &RepositoryLock) -> Result<Box<dyn ObjectStore>, PublishError> {
+        let settings = self.read_settings()?;
+        let store = self.create_store(&settings)?;
+        self.remove_leftovers(&settings, lock)?;
+        Ok(store)
     }
 
     /// Removes what a publish left behind that was killed. `lock` proves that no other one is under way.

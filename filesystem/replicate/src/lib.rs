@@ -2,7 +2,14 @@
 //!
 //! [`RepositoryServer`] answers HTTP requests for the repositories below a directory, with the headers that
 //! CernVM-FS's clients, proxies and mirrors expect. It checks nothing: whoever fetches verifies.
+//!
+//! [`Mirror`] copies a repository from its servers into a store, verified, and switches to it when all is there.
 
+mod mirror;
 mod serve;
 
+pub use mirror::{
+    GoneTag, Mirror, MirrorError, MirrorProgress, MirrorRequest, Mirrored, TagPattern, TagSelection,
+    UnseenProgress,
+};
 pub use serve::{Elsewhere, RepositoryServer, ServeConfig, ServeError};

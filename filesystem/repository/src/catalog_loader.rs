@@ -154,16 +154,35 @@ pub fn fetch_catalog(
     reference: &CatalogReference,
     deadline: Deadline,
 ) -> Result<Vec<u8>, RepositoryError> {
-    let name = object_name(&reference.hash);
-    let limit = reference.size.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT);
-    let stored_limit = match reference.size {
-        Some(_) => Compression::Zlib.stored_bound(limit),
+    unpack_catalog(&fetch_stored_catalog(source, reference, deadline)?, reference)
+}
+
+/// The verified bytes of a catalog as it is stored, as many as one of the recorded size may have.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn fetch_stored_catalog(
+    source: &dyn ObjectSource,
+    reference: &CatalogReference,
+    deadline: Deadline,
+) -> Result<Vec<u8>, StoreError> {
+    let limit = match reference.size {
+        Some(size) => Compression::Zlib.stored_bound(size.min(PLAIN_LIMIT)),
         None => STORED_LIMIT,
     };
-    let stored = source.fetch_to_memory(&name, stored_limit, deadline)?;
+    source.fetch_to_memory(&object_name(&reference.hash), limit, deadline)
+}
+
+/// Decompresses a stored catalog to what [`CatalogReader`] reads, of the recorded size.
+///
+/// # Errors
+/// [`RepositoryError::Store`] with [`StoreError::Content`].
+pub fn unpack_catalog(stored: &[u8], reference: &CatalogReference) -> Result<Vec<u8>, RepositoryError> {
+    let name = object_name(&reference.hash);
     let damaged = |source| RepositoryError::Store(StoreError::Content { name: name.to_string(), source });
-    let compression = sniff(&stored).ok_or_else(|| damaged(CompressionError::Damaged))?;
-    let plain = decompress(&stored, compression, limit as usize).map_err(damaged)?;
+    let limit = reference.size.unwrap_or(PLAIN_LIMIT).min(PLAIN_LIMIT);
+    let compression = sniff(stored).ok_or_else(|| damaged(CompressionError::Damaged))?;
+    let plain = decompress(stored, compression, limit as usize).map_err(damaged)?;
     match reference.size {
         Some(size) if plain.len() as u64 != size => Err(damaged(CompressionError::Damaged)),
         _ => Ok(plain),

@@ -10,7 +10,7 @@ use x509_cert::der::{Decode as _, Encode as _, pem};
 use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 /// The most bytes of a certificate object, decompressed.
-pub(crate) const CERTIFICATE_LIMIT: usize = 64 << 10;
+pub const CERTIFICATE_LIMIT: usize = 64 << 10;
 
 /// The largest key that signatures are checked with, in bits.
 const KEY_LIMIT: usize = 16_384;

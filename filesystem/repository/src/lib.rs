@@ -32,8 +32,8 @@ pub use catalog::{
     CatalogError, CatalogProperties, CatalogReader, CatalogReference, CatalogWriteError, CatalogWriter,
     Counters, SchemaVersion, TreeCounters,
 };
-pub use catalog_loader::{Catalog, CatalogLoader, fetch_catalog};
-pub use certificate::{Certificate, CertificateError};
+pub use catalog_loader::{Catalog, CatalogLoader, fetch_catalog, fetch_stored_catalog, unpack_catalog};
+pub use certificate::{CERTIFICATE_LIMIT, Certificate, CertificateError};
 pub use db::DatabaseError;
 pub use entry::{
     Chunk, Entry, EntryKind, FileContent, FileData, HardLink, Metadata, Mtime, NestedRole, Node, Xattrs,

@@ -181,11 +181,13 @@ pub enum RepositoryFile {
     MasterReplica,
     /// `.cvmfs_status.json`.
     Status,
+    /// `.cvmfs_last_snapshot`, present at a stratum 1: when it was replicated last.
+    LastSnapshot,
 }
 
 impl RepositoryFile {
     /// Every file.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Manifest,
         Self::NextManifest,
         Self::Whitelist,
@@ -193,6 +195,7 @@ impl RepositoryFile {
         Self::Reflog,
         Self::MasterReplica,
         Self::Status,
+        Self::LastSnapshot,
     ];
 
     /// What CernVM-FS appends to a repository's address, without a slash, when it means [`Self::WhitelistPkcs7`].
@@ -208,6 +211,7 @@ impl RepositoryFile {
             Self::Reflog => ".cvmfsreflog",
             Self::MasterReplica => ".cvmfs_master_replica",
             Self::Status => ".cvmfs_status.json",
+            Self::LastSnapshot => ".cvmfs_last_snapshot",
         }
     }
 
@@ -220,7 +224,8 @@ impl RepositoryFile {
             | Self::Whitelist
             | Self::WhitelistPkcs7
             | Self::MasterReplica
-            | Self::Status => 1 << 20,
+            | Self::Status
+            | Self::LastSnapshot => 1 << 20,
         }
     }
 }

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod man;
 mod mount;
+mod replicate;
 mod repo;
 mod serve;
 mod status;
@@ -23,6 +24,7 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     Repo(repo::Repo),
     Serve(serve::Serve),
+    Replicate(replicate::Replicate),
     Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
@@ -44,6 +46,7 @@ impl Command {
             Self::Bench(command) => command.run(invocation),
             Self::Repo(command) => command.run(invocation),
             Self::Serve(command) => command.run(invocation),
+            Self::Replicate(command) => command.run(invocation),
             Self::Mount(command) => command.run(invocation),
             Self::Umount(command) => command.run(invocation),
             Self::Status(command) => command.run(invocation),

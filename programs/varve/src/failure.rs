@@ -8,7 +8,7 @@ use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
 use varve_publish::{CollectError, LockError, PublishError, TransactionError};
-use varve_replicate::ServeError;
+use varve_replicate::{MirrorError, ServeError};
 use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
 
@@ -142,6 +142,27 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::usage_error(error)
             .hint("`varve config NAME` shows every value and the file that it comes from; see docs/operate/client.md")
+    }
+}
+
+impl From<MirrorError> for Failure {
+    fn from(error: MirrorError) -> Self {
+        let hint = error.hint();
+        let code = match &error {
+            MirrorError::OtherRepository { .. }
+            | MirrorError::Original { .. }
+            | MirrorError::NotReplicatable { .. } => ExitCode::Usage,
+            MirrorError::Unsettled { .. } => ExitCode::Transport,
+            MirrorError::Source(source) => Self::store_code(source),
+            MirrorError::Repository(RepositoryError::Store(source)) => Self::store_code(source),
+            error if error.is_integrity() => ExitCode::Integrity,
+            _ => ExitCode::Failure,
+        };
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 

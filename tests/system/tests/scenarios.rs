@@ -18,6 +18,8 @@ mod killed;
 mod mounting;
 #[path = "scenarios/quota.rs"]
 mod quota;
+#[path = "scenarios/replicating.rs"]
+mod replicating;
 #[path = "scenarios/republish.rs"]
 mod republish;
 #[path = "scenarios/tampering.rs"]

@@ -181,7 +181,10 @@ fn read_reflog(
             return None;
         }
     };
+    // Each copy keeps a log of its own.
+    let is_original = !matches!(signatures::file(store, RepositoryFile::MasterReplica), Ok(None));
     if let Some(hash) = manifest.reflog
+        && is_original
         && Reflog::hash(&bytes, hash.algorithm()) != hash
         && !is_of_an_interrupted_publish(store, &bytes)
     {

@@ -4,7 +4,7 @@ use varve_content::ObjectName;
 use varve_store::{Batch, RepositoryFile};
 
 /// Files at the top of a repository besides [`RepositoryFile`]: old, optional, or of other tools.
-const FURTHER_FILES: [&str; 3] = [".cvmfs_last_snapshot", ".cvmfs_is_snapshotting", ".cvmfs_partial_replica"];
+const FURTHER_FILES: [&str; 2] = [".cvmfs_is_snapshotting", ".cvmfs_partial_replica"];
 
 /// A thing that may be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

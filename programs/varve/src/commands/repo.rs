@@ -4,7 +4,7 @@ mod check;
 mod commit;
 mod create;
 mod diff;
-mod gc;
+pub(crate) mod gc;
 mod info;
 mod ingest;
 mod list;

@@ -139,7 +139,7 @@ fn counted(number: u64, what: &str) -> String {
 }
 
 /// Seconds since 1970; of a day without a time its first, UTC.
-fn date(text: &str) -> Result<u64, String> {
+pub(crate) fn date(text: &str) -> Result<u64, String> {
     for text in [format!("{text}T00:00:00Z"), text.to_owned()] {
         match text.parse() {
             Ok(Reference::Date { seconds, .. }) => return Ok(seconds),
