@@ -75,6 +75,8 @@ pub struct MountedRepository {
     pub external: Option<Arc<HttpSource>>,
     /// Which revision. [`Reference::Latest`] follows new ones.
     pub reference: Reference,
+    /// Who owns every file, whoever owned it when it was published; `None` shows the owners as they were published.
+    pub owner: Option<(u32, u32)>,
     /// The variables of symbolic links; `None` shows the links as they were published.
     pub variables: Option<Variables>,
     /// What extended attributes tell of this client.

@@ -1,6 +1,7 @@
 //! Applies a change list to a revision: base, changes and contents in, root catalog out. Nothing here knows where the
 //! changes come from, and nothing is visible to anyone until [`crate::commit`] switches the manifest.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
 
 use varve_content::{ContentHash, ObjectKind};
@@ -67,12 +68,15 @@ pub(crate) fn apply(
         None => Dirtab::default(),
         Some(content) => Dirtab::parse(&base.read(content, DIRTAB_LIMIT)?.ok_or(ApplyError::DirtabSize)?)?,
     };
-    // The markers' object has to be there before a catalog refers to it.
     let mut objects = ObjectWriter::new(store, settings.algorithm, settings.compression, settings.effort);
-    let empty = objects.write(ObjectKind::File, &[]).map_err(ApplyError::Marker)?;
+    let empty = objects.hash(&[]).map_err(|error| ApplyError::Marker(error.into()))?;
     let mut tree = merge::merge(base, changes.root, contents, before != after)?;
-    let rules = Rules { nesting: settings.nesting, dirtab: &dirtab, empty: (empty, settings.compression) };
-    rules.apply(&mut tree);
+    let empty = (empty, settings.compression);
+    let rules = Rules { nesting: settings.nesting, dirtab: &dirtab, empty, marked: Cell::new(false) };
+    if rules.apply(&mut tree) {
+        // It has to be there before a catalog refers to it.
+        objects.write(ObjectKind::File, &[]).map_err(ApplyError::Marker)?;
+    }
     let config = catalog_config(settings, threads, revision);
     Ok(catalogs::write(&config, store, base, &tree)?)
 }

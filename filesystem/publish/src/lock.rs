@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -12,6 +13,13 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub struct RepositoryLock {
     directory: File,
+}
+
+impl AsFd for RepositoryLock {
+    /// Programs that inherit it hold the lock too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
 }
 
 impl Drop for RepositoryLock {

@@ -10,6 +10,8 @@
 //! directory of fewer than `minimum-entries` is no candidate. What it split off stays so until it has shrunk below half
 //! of that, so that a tree that changes a little keeps its catalogs.
 
+use std::cell::Cell;
+
 use varve_content::{Compression, ContentHash};
 use varve_repository::{
     Entry, EntryName, FileContent, FileData, HardLink, Metadata, NestedRole, Node, RepositoryPath,
@@ -31,6 +33,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) dirtab: &'a Dirtab,
     /// The object of an empty file.
     pub(crate) empty: (ContentHash, Compression),
+    /// Whether a hidden marker was put somewhere.
+    pub(crate) marked: Cell<bool>,
 }
 
 /// Why a directory is a nested catalog.
@@ -49,9 +53,11 @@ struct Hidden {
 }
 
 impl Rules<'_> {
-    /// Decides for the whole tree, sets [`Tree::nested`], and brings the hidden markers up to date.
-    pub(crate) fn apply(&self, tree: &mut Tree) {
+    /// Decides for the whole tree, sets [`Tree::nested`], and brings the hidden markers up to date. Returns whether there
+    /// are any.
+    pub(crate) fn apply(&self, tree: &mut Tree) -> bool {
         self.directory(tree, &RepositoryPath::ROOT);
+        self.marked.get()
     }
 
     /// Decides for everything below a directory, and for the directory by what is known there. Returns how many rows it
@@ -135,6 +141,7 @@ impl Rules<'_> {
 
     fn marker(&self, name: &[u8], directory: &Entry) -> Entry {
         let (hash, compression) = self.empty;
+        self.marked.set(true);
         let content = FileContent {
             size: 0,
             compression,

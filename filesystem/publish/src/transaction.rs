@@ -26,6 +26,7 @@ use crate::conclude::{Revising, Stopwatch, conclude};
 use crate::error::PublishError;
 use crate::head::{Expiry, Publisher, publish_time};
 use crate::local::LocalRepository;
+use crate::lock::{LockError, RepositoryLock};
 use crate::pipeline;
 use crate::progress::{Phase, Progress};
 use crate::publish::{Published, Statistics, below};
@@ -115,6 +116,17 @@ impl Transaction {
         let malformed = |error| failed(io::Error::new(io::ErrorKind::InvalidData, error));
         let at = RepositoryPath::new(record.at.as_bytes()).map_err(malformed)?;
         Ok(Some(Self { record, directory, at }))
+    }
+
+    /// Keeps other processes from using the transaction until the lock is dropped.
+    ///
+    /// # Errors
+    /// [`TransactionError::InUse`] if one does; [`TransactionError::Io`].
+    pub fn hold(&self, local: &LocalRepository) -> Result<RepositoryLock, TransactionError> {
+        RepositoryLock::take(&self.directory).map_err(|error| match error {
+            LockError::Held { .. } => TransactionError::InUse { name: local.name.clone() },
+            LockError::Io { path, source } => TransactionError::Io { action: "lock", path, source },
+        })
     }
 
     /// Publishes what was changed in the view, which must not be changed meanwhile. The transaction stays; see
@@ -297,10 +309,29 @@ fn leftover(directory: &Path) -> PathBuf {
 
 /// Removes a directory with everything in it, if there is one.
 fn remove(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
+    let removed = match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_removable(directory)?;
+            std::fs::remove_dir_all(directory)
+        }
+        result => result,
+    };
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Lets the owner remove what is in a directory: the kernel's own ones, and those that were published so, refuse it.
+fn make_removable(directory: &Path) -> io::Result<()> {
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_removable(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// What a commit says that finds that one before it was killed after its last step.

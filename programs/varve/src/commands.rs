@@ -33,6 +33,10 @@ pub(crate) enum Command {
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
     MountWorker(mount::MountWorker),
+    #[command(hide = true)]
+    TransactionSpace(repo::shell::TransactionSpace),
+    #[command(hide = true)]
+    TransactionUser(repo::shell::TransactionUser),
     Bench(bench::Bench),
     Completions(completions::Completions),
     Man(man::Man),
@@ -53,6 +57,8 @@ impl Command {
             Self::Config(command) => command.run(invocation),
             Self::MountSupervisor(command) => command.run(invocation),
             Self::MountWorker(command) => command.run(invocation),
+            Self::TransactionSpace(command) => command.run(invocation),
+            Self::TransactionUser(command) => command.run(invocation),
             Self::Completions(command) => command.run(invocation),
             Self::Man(command) => command.run(invocation),
         }

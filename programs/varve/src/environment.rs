@@ -27,6 +27,7 @@ variables! {
     VARVE_LOG: "VARVE_LOG" = "what is said on standard error, such as `info,varve_store=debug`; overrides `-v` and `-q`";
     NO_COLOR: "NO_COLOR" = "no colours, if set and not empty";
     HOME: "HOME" = "the user's home directory, where the XDG variables are not set";
+    SHELL: "SHELL" = "the shell of `varve repo shell`; `/bin/sh` without it";
     XDG_CONFIG_HOME: "XDG_CONFIG_HOME" = "where `varve/` with a user's configuration and keys lies";
     XDG_STATE_HOME: "XDG_STATE_HOME" = "where `varve/` with a user's repositories lies";
     XDG_CACHE_HOME: "XDG_CACHE_HOME" = "where `varve/` with a user's cache lies";
@@ -40,6 +41,7 @@ pub(crate) struct Environment {
     pub(crate) log: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) home: Option<PathBuf>,
+    pub(crate) shell: Option<PathBuf>,
     pub(crate) xdg_config_home: Option<PathBuf>,
     pub(crate) xdg_state_home: Option<PathBuf>,
     pub(crate) xdg_cache_home: Option<PathBuf>,
@@ -57,6 +59,7 @@ impl Environment {
             log: text(VARVE_LOG).map(|value| value.to_string_lossy().into_owned()),
             no_color: text(NO_COLOR).is_some(),
             home: directory(HOME),
+            shell: directory(SHELL),
             xdg_config_home: directory(XDG_CONFIG_HOME),
             xdg_state_home: directory(XDG_STATE_HOME),
             xdg_cache_home: directory(XDG_CACHE_HOME),

@@ -102,7 +102,9 @@ impl From<PublishError> for Failure {
                 ExitCode::NotFound
             }
             PublishError::Lock(LockError::Held { .. })
-            | PublishError::Transaction(TransactionError::Open { .. }) => ExitCode::Busy,
+            | PublishError::Transaction(TransactionError::Open { .. } | TransactionError::InUse { .. }) => {
+                ExitCode::Busy
+            }
             PublishError::Transaction(
                 TransactionError::None { .. } | TransactionError::NoDirectory { .. },
             ) => ExitCode::NotFound,

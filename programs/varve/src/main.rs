@@ -12,6 +12,7 @@ mod environment;
 mod exit_code;
 mod failure;
 mod invocation;
+mod namespace;
 mod output;
 mod persona;
 mod places;

@@ -14,6 +14,8 @@ mod fixtures;
 mod ingest;
 #[path = "scenarios/killed.rs"]
 mod killed;
+#[path = "scenarios/model.rs"]
+mod model;
 #[path = "scenarios/mounting.rs"]
 mod mounting;
 #[path = "scenarios/quota.rs"]
@@ -22,6 +24,8 @@ mod quota;
 mod replicating;
 #[path = "scenarios/republish.rs"]
 mod republish;
+#[path = "scenarios/shells.rs"]
+mod shells;
 #[path = "scenarios/tampering.rs"]
 mod tampering;
 #[path = "scenarios/transactions.rs"]

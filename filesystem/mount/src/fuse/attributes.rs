@@ -27,6 +27,7 @@ pub(crate) fn entry_attributes(place: &Place, entry: &EntryView<'_>) -> Result<F
         _ => entry.size(),
     };
     let time = time_of(entry.mtime());
+    let (uid, gid) = loaded.attached.mounted.owner.unwrap_or((entry.uid(), entry.gid()));
     Ok(FileAttr {
         ino: INodeNo(inode_of(loaded, entry)),
         size,
@@ -38,8 +39,8 @@ pub(crate) fn entry_attributes(place: &Place, entry: &EntryView<'_>) -> Result<F
         kind: kind_of(entry.kind()),
         perm: entry.permissions() as u16,
         nlink: entry.link_count(),
-        uid: entry.uid(),
-        gid: entry.gid(),
+        uid,
+        gid,
         // The kernel's 32-bit form, which equals the catalog's for every number that Linux uses.
         rdev: entry.device() as u32,
         blksize: 4096,

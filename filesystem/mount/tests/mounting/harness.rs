@@ -200,6 +200,7 @@ fn mounted(settings: &Value) -> Result<MountedRepository, AnyError> {
         repository: Arc::new(Repository::new(name, source, cache, trust)),
         external: settings["external"].as_str().map(http).transpose()?,
         reference: if reference.is_empty() { Reference::Latest } else { reference.parse()? },
+        owner: None,
         variables: Some(
             settings["variables"]
                 .as_object()

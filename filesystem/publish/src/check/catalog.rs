@@ -154,7 +154,8 @@ fn read(
             find(FindingKind::Entry, path, problem);
         }
         collect_uses(&row.entry, path, &mut uses);
-        if row.entry.name.as_ref().is_some_and(|name| name.as_bytes() == MARKER) {
+        let is_file = matches!(row.entry.node, Node::File(_));
+        if is_file && row.entry.name.as_ref().is_some_and(|name| name.as_bytes() == MARKER) {
             if row.parent == prefix.key() && row.key != row.parent {
                 marked = true;
             } else {

@@ -57,10 +57,15 @@ impl<'a> ObjectWriter<'a> {
         Self { store, algorithm, compressor, stored: Vec::new(), zeros: None, tally: ObjectTally::default() }
     }
 
+    /// What `plain` would be stored as, without storing it.
+    pub(crate) fn hash(&mut self, plain: &[u8]) -> Result<ContentHash, CompressionError> {
+        self.compressor.compress(plain, &mut self.stored)?;
+        Ok(self.algorithm.hash(&self.stored))
+    }
+
     /// Stores `plain` as an object of `kind`.
     pub(crate) fn write(&mut self, kind: ObjectKind, plain: &[u8]) -> Result<ContentHash, ObjectError> {
-        self.compressor.compress(plain, &mut self.stored)?;
-        let hash = self.algorithm.hash(&self.stored);
+        let hash = self.hash(plain)?;
         let name = ObjectName::new(hash, kind);
         if self.store.put_absent(&name, &self.stored)? {
             self.tally.new += 1;

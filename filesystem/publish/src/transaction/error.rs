@@ -22,6 +22,12 @@ pub enum TransactionError {
         /// The repository.
         name: RepositoryName,
     },
+    /// A shell is running in its view, or it is just being ended.
+    #[error("the transaction of {name} is in use by another process")]
+    InUse {
+        /// The repository.
+        name: RepositoryName,
+    },
     /// What shall be changed is no directory.
     #[error("{name} has no directory {path}")]
     NoDirectory {

@@ -152,6 +152,8 @@ settings! {
     revision: String,
     /// Whether set-user-id bits are honoured.
     suid: bool,
+    /// Whether every file is shown as its mounter's.
+    claim_ownership: bool,
     /// The repositories that a tree lists.
     repositories: Vec<String>,
     /// Whether a tree has no others.

@@ -11,7 +11,7 @@ const FILES: &[(&str, &str)] = &[
     (
         "cvmfs/default.conf",
         "# Don't edit here.\nCVMFS_CACHE_BASE=/var/lib/cvmfs\nCVMFS_QUOTA_LIMIT=4000\nCVMFS_DEFAULT_DOMAIN=cern.ch\n\
-         CVMFS_TIMEOUT=5\nCVMFS_IGNORE_SIGNATURE=no\nCVMFS_CLAIM_OWNERSHIP=yes\nCVMFS_KEYS_DIR=/etc/cvmfs/keys\n\
+         CVMFS_TIMEOUT=5\nCVMFS_IGNORE_SIGNATURE=no\nCVMFS_UID_MAP=/etc/cvmfs/users\nCVMFS_KEYS_DIR=/etc/cvmfs/keys\n\
          if [ \"x$CVMFS_BASE_ENV\" = \"x\" ]; then\n  readonly CVMFS_USER=cvmfs\n  readonly CVMFS_BASE_ENV=1\nfi\n",
     ),
     ("cvmfs/default.d/60-site.conf", "CVMFS_USE_CDN=no\nCVMFS_HTTP_PROXY=http://sixty:3128\n"),
@@ -85,7 +85,7 @@ fn the_last_file_wins() {
     let tag = settings.revision.as_ref().expect("it is set");
     assert!(tag.origin.to_string().ends_with("config.d/s.example.org.local:1"), "{}", tag.origin);
     let ignored: Vec<&str> = client.ignored.iter().map(|ignored| ignored.name.as_str()).collect();
-    assert_eq!(ignored, ["CVMFS_CLAIM_OWNERSHIP", "CVMFS_USER", "CVMFS_USE_CDN"]);
+    assert_eq!(ignored, ["CVMFS_UID_MAP", "CVMFS_USER", "CVMFS_USE_CDN"]);
 
     let other = machine.load("s.elsewhere.org").settings;
     assert_eq!((other.servers, other.revision), (None, None));

@@ -70,6 +70,11 @@ pub(crate) struct Mount {
     /// Show symbolic links as they were published, for publishing them again
     #[arg(long, conflicts_with = "variables")]
     raw_links: bool,
+    /// Show every file as owned by who mounts, whoever owned it when it was published
+    #[arg(long)]
+    claim_ownership: bool,
+    #[arg(skip)]
+    owner: Option<(u32, u32)>,
     /// Seconds after which a request without an answer is an error
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     deadline: u64,
@@ -119,6 +124,7 @@ impl Mount {
             repository: RepositorySettings {
                 effective: target.as_ref().map(|_| client.settings.clone()),
                 sources,
+                owner: self.owner,
                 variables: self.variables,
                 raw_links: self.raw_links,
                 cache: absolute(vec![cache])?.remove(0),
@@ -161,6 +167,7 @@ impl Mount {
             keys: Some(keys).filter(|keys| !keys.is_empty()),
             refresh: self.refresh,
             suid: self.suid.then_some(true),
+            claim_ownership: self.claim_ownership.then_some(true),
             cache: self.cache.take(),
             cache_quota: self.cache_quota.map(Size),
             ..Section::default()
@@ -217,6 +224,7 @@ pub(crate) fn base_order(
     name: &RepositoryName,
     root_catalog: &str,
     directory: &Path,
+    in_user_namespace: bool,
 ) -> Result<MountOrder, Failure> {
     let mount = Mount {
         target: format!("{name}@{root_catalog}"),
@@ -231,6 +239,9 @@ pub(crate) fn base_order(
         cache_quota: None,
         variables: vec![],
         raw_links: true,
+        claim_ownership: false,
+        // There, only this user has a number.
+        owner: in_user_namespace.then_some((0, 0)),
         deadline: 30,
         refresh: None,
         private: false,

@@ -12,6 +12,7 @@ pub(crate) mod local;
 mod publish;
 mod resign;
 mod rollback;
+pub(crate) mod shell;
 mod tag;
 mod transaction;
 mod view;
@@ -36,6 +37,7 @@ enum Verb {
     Transaction(transaction::Open),
     Commit(commit::Commit),
     Abort(commit::Abort),
+    Shell(shell::Shell),
     Tag(tag::Tags),
     Diff(diff::Diff),
     List(list::List),
@@ -55,6 +57,7 @@ impl Repo {
             Verb::Transaction(verb) => verb.run(invocation),
             Verb::Commit(verb) => verb.run(invocation),
             Verb::Abort(verb) => verb.run(invocation),
+            Verb::Shell(verb) => verb.run(invocation),
             Verb::Tag(verb) => verb.run(invocation),
             Verb::Diff(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),

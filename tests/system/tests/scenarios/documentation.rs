@@ -90,7 +90,9 @@ impl Typist {
         if mounts && fuse_is_missing() {
             return;
         }
-        if block.contains("varve repo transaction") && overlays_are_missing() {
+        if ["varve repo transaction", "varve repo shell"].iter().any(|verb| block.contains(verb))
+            && overlays_are_missing()
+        {
             return;
         }
         let mut script = String::new();

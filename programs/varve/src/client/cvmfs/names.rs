@@ -36,6 +36,7 @@ pub(in crate::client) const HONOURED: &[(&str, &str)] = &[
     ("CVMFS_REPOSITORY_TAG", "revision"),
     ("CVMFS_REPOSITORY_DATE", "revision"),
     ("CVMFS_SUID", "suid"),
+    ("CVMFS_CLAIM_OWNERSHIP", "claim-ownership"),
     ("CVMFS_REPOSITORIES", "repositories"),
     ("CVMFS_STRICT_MOUNT", "only-listed"),
     ("CVMFS_DEFAULT_DOMAIN", "default-domain"),
@@ -45,7 +46,6 @@ pub(in crate::client) const HONOURED: &[(&str, &str)] = &[
 
 /// Names without effect, and what is so instead. Further ones are ignored without a word of why.
 const ELSE: &[(&str, &str)] = &[
-    ("CVMFS_CLAIM_OWNERSHIP", "not supported yet: files show the owners that they were published with"),
     ("CVMFS_UID_MAP", "not supported yet: files show the owners that they were published with"),
     ("CVMFS_GID_MAP", "not supported yet: files show the owners that they were published with"),
     (
@@ -137,6 +137,7 @@ fn one(
             settings.revision = Some(reader.sourced(filled.clone()));
         }
         "CVMFS_SUID" => settings.suid = reader.switch(),
+        "CVMFS_CLAIM_OWNERSHIP" => settings.claim_ownership = reader.switch(),
         "CVMFS_REPOSITORIES" => {
             let names = reader.list(&[',', ' '], &filled);
             settings.repositories = names.map(|names| {
@@ -285,6 +286,7 @@ mod tests {
             ("CVMFS_TIMEOUT", "soon"),
             ("CVMFS_SUID", "maybe"),
             ("CVMFS_CLAIM_OWNERSHIP", "yes"),
+            ("CVMFS_UID_MAP", "/etc/cvmfs/users"),
             ("CVMFS_IGNORE_SIGNATURE", "no"),
             ("CVMFS_NFILES", ""),
         ] {

@@ -28,6 +28,9 @@ pub(crate) struct RepositorySettings {
     pub(crate) effective: Option<Settings>,
     /// Where the configuration lies.
     pub(crate) sources: Sources,
+    /// User and group that own every file, whatever is configured.
+    #[serde(default)]
+    pub(crate) owner: Option<(u32, u32)>,
     /// Variables of symbolic links.
     pub(crate) variables: Vec<(String, String)>,
     /// Show links as they were published.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::{getgid, getuid};
 use varve_mount::{ClientFacts, MountPlan, MountedRepository, PlanRoot, RepositorySource};
 use varve_repository::{PublicKeys, Reference, Repository, RepositoryName, Trust};
 use varve_store::{ByteSize, Cache, CacheConfig, DirectoryStore, HttpSource, ObjectSource};
@@ -79,10 +80,12 @@ impl Repositories {
         let trust = Trust::in_keys(keys);
         let repository = Repository::new(name.clone(), source, Arc::clone(&self.cache), trust);
         let external = settings.external(name)?.map(HttpSource::new).transpose()?.map(Arc::new);
+        let claimed = settings.claim_ownership.as_ref().is_some_and(|claim| claim.value);
         Ok(Some(MountedRepository {
             repository: Arc::new(repository),
             external,
             reference,
+            owner: self.settings.owner.or_else(|| claimed.then_some((getuid().as_raw(), getgid().as_raw()))),
             variables: (!self.settings.raw_links).then(|| self.variables(name)),
             client,
             refresh_at_least_every: settings.refresh.as_ref().map(|every| Duration::from_secs(every.value)),

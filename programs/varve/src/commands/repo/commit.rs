@@ -52,6 +52,7 @@ impl Commit {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let local = local::repository(invocation, &self.name)?;
         let transaction = find(&local)?;
+        let _held = transaction.hold(&local).map_err(PublishError::from)?;
         commit(invocation, &local, transaction, self.options, self.json)
     }
 }
@@ -108,6 +109,7 @@ impl Abort {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let local = local::repository(invocation, &self.name)?;
         let transaction = find(&local)?;
+        let _held = transaction.hold(&local).map_err(PublishError::from)?;
         let view = View::of(&transaction);
         view.unmount(self.force)
             .map_err(|failure| failure.hint("leave the view, or drop it with --force"))?;

@@ -11,6 +11,7 @@ use super::view::View;
 use super::{local, publish};
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::namespace;
 
 /// Open a writable view of a repository, to be published by `commit`
 #[derive(Args, Debug)]
@@ -52,6 +53,10 @@ impl Open {
             .map(|view| std::path::absolute(&view).map_err(|error| Failure::io("find", &view, error)));
         let request =
             BeginRequest { at: self.at, view: view.transpose()?, private: false, now: invocation.now() };
+        if !namespace::may_mount() {
+            return Err(Failure::usage("a view for the whole machine can be mounted by root only")
+                .hint("`varve repo shell NAME` opens one that only its own shell sees"));
+        }
         let left = Transaction::find(&local).map_err(varve_publish::PublishError::from)?;
         let resumed = left.as_ref().is_some_and(|left| !left.is_private() && !View::of(left).is_mounted());
         let transaction = match left {
@@ -59,7 +64,8 @@ impl Open {
             // Says that one is open.
             _ => Transaction::begin(&local, &request)?,
         };
-        let mounted = View::of(&transaction).mount(&places, &self.name);
+        let view = View::of(&transaction);
+        let mounted = view.base_order(&places, &self.name).and_then(|base| view.mount(base));
         if let Err(failure) = mounted {
             if !resumed {
                 transaction.close(&local).map_err(varve_publish::PublishError::from)?;

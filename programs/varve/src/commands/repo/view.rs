@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+use varve_mount::MountOrder;
 use varve_mount::overlay::{self, Overlay};
 use varve_publish::Transaction;
 use varve_repository::RepositoryName;
@@ -12,80 +14,103 @@ use crate::commands::mount;
 use crate::failure::Failure;
 use crate::places::Places;
 
-/// Where a transaction is mounted.
-pub(super) struct View<'a> {
-    transaction: &'a Transaction,
-    /// The directory that can be written to: the view itself, or the part of it that the transaction is about.
-    writable: PathBuf,
+/// Where a transaction is mounted. Can be handed to another process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct View {
+    /// The root catalog that shows through.
+    base: String,
+    /// Where that is mounted.
+    lower: PathBuf,
+    /// Where changes are kept.
+    upper: PathBuf,
+    /// The kernel's own directory beside that.
+    work: PathBuf,
+    /// Where all of the repository is shown.
+    view: PathBuf,
+    /// What of it can be written to, relative to it.
+    at: PathBuf,
+    /// Whether it is mounted in a user namespace.
+    in_user_namespace: bool,
 }
 
-impl<'a> View<'a> {
-    pub(super) fn of(transaction: &'a Transaction) -> Self {
-        let writable = below(transaction.view(), transaction);
-        Self { transaction, writable }
+impl View {
+    pub(crate) fn of(transaction: &Transaction) -> Self {
+        let names = transaction.at().components();
+        Self {
+            base: transaction.base().to_owned(),
+            lower: transaction.lower(),
+            upper: transaction.upper(),
+            work: transaction.work(),
+            view: transaction.view().to_owned(),
+            at: names.map(|name| OsStr::from_bytes(name.as_bytes()).to_owned()).collect(),
+            in_user_namespace: transaction.is_private(),
+        }
+    }
+
+    /// The directory that can be written to.
+    pub(crate) fn writable(&self) -> PathBuf {
+        below(&self.view, &self.at)
     }
 
     /// Whether it can be used.
-    pub(super) fn is_mounted(&self) -> bool {
-        is_overlay(&self.writable)
+    pub(crate) fn is_mounted(&self) -> bool {
+        is_overlay(&self.writable())
+    }
+
+    /// How the base revision is mounted.
+    pub(crate) fn base_order(&self, places: &Places, name: &RepositoryName) -> Result<MountOrder, Failure> {
+        mount::base_order(places, name, &self.base, &self.lower, self.in_user_namespace)
     }
 
     /// Mounts it, over what a crash may have left of it.
-    pub(super) fn mount(&self, places: &Places, name: &RepositoryName) -> Result<(), Failure> {
-        let transaction = self.transaction;
+    pub(crate) fn mount(&self, base: MountOrder) -> Result<(), Failure> {
         self.unmount(true)?;
-        let (lower, view) = (transaction.lower(), transaction.view());
-        std::fs::create_dir_all(view).map_err(|error| Failure::io("create", view, error))?;
-        varve_mount::start(mount::base_order(places, name, transaction.base(), &lower)?)?;
-        let mounted = self.mount_over(&lower);
+        std::fs::create_dir_all(&self.view).map_err(|error| Failure::io("create", &self.view, error))?;
+        varve_mount::start(base)?;
+        let mounted = self.mount_over_base();
         if mounted.is_err() {
             self.unmount(true)?;
         }
         mounted
     }
 
-    fn mount_over(&self, lower: &Path) -> Result<(), Failure> {
-        let transaction = self.transaction;
-        if !transaction.at().is_root() {
-            overlay::bind(lower, transaction.view())?;
+    fn mount_over_base(&self) -> Result<(), Failure> {
+        if !self.at.as_os_str().is_empty() {
+            overlay::bind(&self.lower, &self.view)?;
         }
         let overlay = Overlay {
-            source: transaction.base(),
-            lower: &below(lower, transaction),
-            upper: &transaction.upper(),
-            work: &transaction.work(),
-            in_user_namespace: transaction.is_private(),
+            source: &self.base,
+            lower: &below(&self.lower, &self.at),
+            upper: &self.upper,
+            work: &self.work,
+            in_user_namespace: self.in_user_namespace,
         };
-        Ok(overlay.mount(&self.writable)?)
+        Ok(overlay.mount(&self.writable())?)
     }
 
     /// Lets nobody write any more, or everybody again.
-    pub(super) fn set_writable(&self, writable: bool) -> Result<(), Failure> {
-        Ok(overlay::set_writable(&self.writable, writable)?)
+    pub(crate) fn set_writable(&self, writable: bool) -> Result<(), Failure> {
+        Ok(overlay::set_writable(&self.writable(), writable)?)
     }
 
     /// Takes away what is mounted; with `lazy` also what is in use.
-    pub(super) fn unmount(&self, lazy: bool) -> Result<(), Failure> {
-        let transaction = self.transaction;
-        if is_overlay(&self.writable) {
-            overlay::take_away(&self.writable, lazy)?;
+    pub(crate) fn unmount(&self, lazy: bool) -> Result<(), Failure> {
+        if self.is_mounted() {
+            overlay::take_away(&self.writable(), lazy)?;
         }
-        let bound = !transaction.at().is_root() && is_varve(transaction.view());
-        if bound {
-            overlay::take_away(transaction.view(), lazy)?;
+        if is_varve(&self.view) && !self.at.as_os_str().is_empty() {
+            overlay::take_away(&self.view, lazy)?;
         }
-        if is_varve(&transaction.lower()) {
-            varve_mount::unmount(&transaction.lower(), lazy)?;
+        if is_varve(&self.lower) {
+            varve_mount::unmount(&self.lower, lazy)?;
         }
         Ok(())
     }
 }
 
-/// The place of what the transaction is about in a directory that shows the repository.
-fn below(directory: &Path, transaction: &Transaction) -> PathBuf {
-    let mut path = directory.to_owned();
-    path.extend(transaction.at().components().map(|name| OsStr::from_bytes(name.as_bytes()).to_owned()));
-    path
+/// Without a slash at the end where there is nothing to append.
+fn below(directory: &Path, relative: &Path) -> PathBuf {
+    directory.components().chain(relative.components()).collect()
 }
 
 fn is_overlay(directory: &Path) -> bool {
