@@ -1,9 +1,11 @@
-//! Follows new revisions: asks for the manifest when its time to live is over, shows the new revision, tells the kernel.
+//! Follows new revisions: asks for the manifest when its time to live is over, or when a server announces another revision,
+//! shows the new revision, tells the kernel.
 //!
 //! The order matters: the new root catalog is loaded and verified first, then shown, then the kernel is told to ask again. Open
 //! files and working directories keep their inodes, and these keep their content. What can't be fetched changes nothing: the
 //! old revision stays, and the next attempt comes later and later, up to the time to live.
 
+mod listening;
 mod schedule;
 
 use std::panic::AssertUnwindSafe;
@@ -14,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender};
 use varve_repository::RepositoryName;
 use varve_store::Deadline;
 
+use self::listening::Listening;
 use self::schedule::Schedule;
 use crate::attached::Attached;
 use crate::error::chain;
@@ -101,9 +104,11 @@ fn run(tree: &Arc<Tree>, announcer: &Arc<Announcer>, nudges: &Receiver<Sender<()
     let pool = Pool::new(MOST_AT_A_TIME);
     let (answer, answers) = crossbeam_channel::unbounded::<Answer>();
     let mut schedule = Schedule::default();
+    let mut listening = Listening::new();
     loop {
         let following: Vec<_> = tree.attached().into_iter().filter(|attached| attached.follows()).collect();
         for attached in following {
+            listening.add(&attached);
             let now = Instant::now();
             schedule.add(&attached.name, now, || {
                 // A worker that took over has no manifest yet.
@@ -120,6 +125,9 @@ fn run(tree: &Arc<Tree>, announcer: &Arc<Announcer>, nudges: &Receiver<Sender<()
             recv(answers) -> answer => if let Ok(Answer { name, pause }) = answer {
                 let longest = || longest_pause(tree, &name);
                 schedule.ended(&name, Instant::now(), pause.unwrap_or_else(longest), pause.is_some());
+            },
+            recv(listening.heard()) -> heard => if let Ok(name) = heard {
+                schedule.hurry_one(&name, Instant::now());
             },
             recv(nudges) -> nudge => match nudge {
                 Ok(done) => {

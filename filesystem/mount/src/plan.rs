@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use varve_repository::{Reference, Repository, RepositoryName};
-use varve_store::HttpSource;
+use varve_store::{HttpConfig, HttpSource};
 
 use crate::variant_link::Variables;
 
@@ -83,6 +83,8 @@ pub struct MountedRepository {
     pub client: ClientFacts,
     /// Ask for a new revision at least this often, even if the manifest's time to live is longer.
     pub refresh_at_least_every: Option<Duration>,
+    /// Servers that may announce new revisions: they are listened to. Without any, it is only asked now and then.
+    pub announced_by: Option<HttpConfig>,
 }
 
 /// What extended attributes tell of the client, in the words of CernVM-FS.

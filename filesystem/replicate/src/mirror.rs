@@ -40,7 +40,8 @@ use std::time::{Duration, SystemTime};
 
 use varve_content::{Compression, ContentHash, ObjectKind, ObjectName, decompress};
 use varve_repository::{
-    CatalogReference, HISTORY_LIMIT, History, META_INFO_LIMIT, RepositoryName, RepositoryPath, Trust,
+    CatalogReference, HISTORY_LIMIT, History, META_INFO_LIMIT, ManifestFields, RepositoryName,
+    RepositoryPath, Trust,
 };
 use varve_store::{Deadline, Freshness, ObjectSource, ObjectStore, RepositoryFile, StoreError};
 
@@ -95,6 +96,8 @@ pub struct Mirrored {
     pub revision: u64,
     /// Its root catalog.
     pub root_catalog: ContentHash,
+    /// After how long clients look for the next one.
+    pub ttl: Duration,
     /// Whether the replica has switched to it now.
     pub is_new: bool,
     /// Catalogs that were fetched.
@@ -164,9 +167,7 @@ impl Mirror<'_> {
         let mut failed = None;
         for _ in 0..ATTEMPTS {
             let head = match head::ask(self, &held, request)? {
-                Offer::Held { revision, root_catalog } => {
-                    return Ok(Mirrored::unchanged(revision, root_catalog));
-                }
+                Offer::Held(manifest) => return Ok(Mirrored::unchanged(&manifest)),
                 Offer::New(head) => head,
             };
             match self.copy(&held, &head, request, progress) {
@@ -237,6 +238,7 @@ impl Mirror<'_> {
         Ok(Mirrored {
             revision: manifest.revision,
             root_catalog: manifest.root_catalog,
+            ttl: manifest.ttl,
             is_new: !request.dry_run,
             catalogs: told.catalogs,
             objects: told.objects + appendix.objects.len() as u64,
@@ -296,10 +298,11 @@ impl Mirror<'_> {
 }
 
 impl Mirrored {
-    fn unchanged(revision: u64, root_catalog: ContentHash) -> Self {
+    fn unchanged(manifest: &ManifestFields) -> Self {
         Self {
-            revision,
-            root_catalog,
+            revision: manifest.revision,
+            root_catalog: manifest.root_catalog,
+            ttl: manifest.ttl,
             is_new: false,
             catalogs: 0,
             objects: 0,

@@ -8,6 +8,7 @@
 //! Nothing is reachable but what [`address`] knows: files of fixed names and objects whose names parse.
 
 mod address;
+mod announce;
 mod batch;
 mod file;
 mod index;
@@ -17,6 +18,7 @@ mod repositories;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -25,6 +27,7 @@ use varve_repository::RepositoryName;
 use varve_store::Batch;
 
 use address::{Address, Info, Kind};
+use announce::Announcer;
 use repositories::Repositories;
 
 pub use repositories::{Elsewhere, ServeError};
@@ -45,7 +48,8 @@ pub struct ServeConfig {
 /// Answers requests for repositories.
 #[derive(Debug)]
 pub struct RepositoryServer {
-    repositories: Repositories,
+    repositories: Arc<Repositories>,
+    announcer: Arc<Announcer>,
     meta: Option<PathBuf>,
 }
 
@@ -55,10 +59,9 @@ impl RepositoryServer {
     /// # Errors
     /// [`ServeError`] if the directory is none or can't be read.
     pub fn new(config: ServeConfig) -> Result<Self, ServeError> {
-        Ok(Self {
-            repositories: Repositories::new(config.root, config.elsewhere, config.only)?,
-            meta: config.meta,
-        })
+        let repositories = Arc::new(Repositories::new(config.root, config.elsewhere, config.only)?);
+        let announcer = Announcer::new(Arc::clone(&repositories));
+        Ok(Self { repositories, announcer, meta: config.meta })
     }
 
     /// The names of what is served now, in order.
@@ -80,6 +83,7 @@ impl RepositoryServer {
                 self.repository_file(request, repository, path, kind)
             }
             Some(Address::Batch { repository, path }) => self.batch(request, repository, path),
+            Some(Address::Events { repository }) => self.events(request, repository),
             Some(Address::Index) => self.listed(index::render),
             Some(Address::Info(Info::Repositories)) => self.listed(info::repositories),
             Some(Address::Info(Info::Meta)) => info::meta(self.meta.as_deref()),
@@ -108,6 +112,13 @@ impl RepositoryServer {
                 failed(errno)
             }
         }
+    }
+
+    fn events(&self, request: &Parts, name: &str) -> Response<Body> {
+        if request.method == Method::HEAD {
+            return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered here\n");
+        }
+        self.announcer.listen(name)
     }
 
     fn batch(&self, request: &Parts, name: &str, path: &str) -> Response<Body> {

@@ -1,5 +1,7 @@
 //! The server over real sockets, with the repositories that CernVM-FS wrote and with clients that misbehave.
 
+#[path = "serve/announce.rs"]
+mod announce;
 #[path = "serve/client.rs"]
 mod client;
 #[path = "serve/content.rs"]

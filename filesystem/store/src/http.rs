@@ -11,9 +11,11 @@
 //! | pursuit | the order in which one thing is tried, and what a failure means |
 //! | exchange | one request and its answer |
 //! | external | files that are not named by their hash, but checked against it |
+//! | announcements | servers that tell by themselves that a repository has changed |
 //! | batches | many small objects with one request, or with several at a time |
 //! | clients, engine | the library's clients, what drives their connections |
 
+mod announcements;
 mod batches;
 mod clients;
 mod config;
@@ -39,6 +41,7 @@ use self::routes::{Route, Routes};
 use crate::flight::Flights;
 use crate::{Deadline, Freshness, ObjectSink, ObjectSource, RepositoryFile, StoreError};
 
+pub use self::announcements::{Announcement, Announcements};
 pub use self::config::{HttpConfig, HttpConfigError, Proxy, ProxyGroups, ServerUrl};
 pub use self::counters::HttpCounters;
 pub use self::external::ExternalFile;

@@ -1,4 +1,4 @@
-//! What a response carries: nothing, bytes in memory, or a part of a file.
+//! What a response carries: nothing, bytes in memory, a part of a file, or pieces that come by and by.
 
 use std::io;
 use std::pin::Pin;
@@ -6,10 +6,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::sync::watch;
 
 use crate::file_body::FileBody;
+use crate::pieces::{PieceSender, Pieces};
+use crate::shutdown::Phase;
 
-/// The body of a response. Its length is always known.
+/// The body of a response. Its length is known, unless it comes in pieces.
 #[derive(Debug)]
 pub struct Body(Kind);
 
@@ -18,6 +21,7 @@ enum Kind {
     Empty,
     Whole(Bytes),
     File(FileBody),
+    Pieces(Pieces),
 }
 
 impl Body {
@@ -37,10 +41,24 @@ impl Body {
         Self(Kind::File(file))
     }
 
-    /// Bytes still to be sent.
+    /// Pieces that are sent when the sender gets them, until it is dropped or the server drains. At most `waiting` of them
+    /// wait for a slow client.
+    pub fn pieces(waiting: usize) -> (PieceSender, Self) {
+        let (sender, pieces) = Pieces::new(waiting);
+        (sender, Self(Kind::Pieces(pieces)))
+    }
+
+    /// Tells a body that would never end by itself when the server drains.
+    pub(crate) fn end_with(&mut self, shutdown: &watch::Receiver<Phase>) {
+        if let Kind::Pieces(pieces) = &mut self.0 {
+            pieces.end_with(shutdown.clone());
+        }
+    }
+
+    /// Bytes still to be sent, as far as that is known.
     pub fn remaining(&self) -> u64 {
         match &self.0 {
-            Kind::Empty => 0,
+            Kind::Empty | Kind::Pieces(_) => 0,
             Kind::Whole(bytes) => bytes.len() as u64,
             Kind::File(file) => file.remaining(),
         }
@@ -65,14 +83,20 @@ impl http_body::Body for Body {
             Kind::File(file) => {
                 file.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Kind::Pieces(pieces) => {
+                pieces.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining() == 0
+        !matches!(self.0, Kind::Pieces(_)) && self.remaining() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining())
+        match self.0 {
+            Kind::Pieces(_) => SizeHint::default(),
+            _ => SizeHint::with_exact(self.remaining()),
+        }
     }
 }

@@ -87,9 +87,10 @@ pub(crate) async fn serve<H: Handler>(
     let stream = WatchedStream::new(stream, Arc::clone(&activity));
     let http = shared.http.clone();
     let service = {
-        let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
+        let (shared, activity, shutdown) = (Arc::clone(&shared), Arc::clone(&activity), shutdown.clone());
         service_fn(move |request| {
-            answer(Arc::clone(&shared), Arc::clone(&activity), (peer.ip(), door), request)
+            let shutdown = shutdown.clone();
+            answer(Arc::clone(&shared), Arc::clone(&activity), (peer.ip(), door), shutdown, request)
         })
     };
     let mut connection = pin!(http.serve_connection(stream, service));
@@ -129,6 +130,7 @@ async fn answer<H: Handler>(
     shared: Arc<Shared<H>>,
     activity: Arc<Activity>,
     (peer, door): (IpAddr, Door),
+    shutdown: watch::Receiver<Phase>,
     request: Request<Incoming>,
 ) -> Result<Response<ExchangeBody>, Infallible> {
     let (request, _body) = request.into_parts();
@@ -148,6 +150,7 @@ async fn answer<H: Handler>(
         _ => shared.handler.handle(&request).await,
     };
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("varve"));
+    response.body_mut().end_with(&shutdown);
     let status = response.status();
     Ok(response.map(|body| exchange.answer(status, body)))
 }

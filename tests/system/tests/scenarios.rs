@@ -1,5 +1,7 @@
 //! Scenarios over the real program, one file each in `scenarios/`.
 
+#[path = "scenarios/announced.rs"]
+mod announced;
 #[path = "scenarios/bundles.rs"]
 mod bundles;
 #[path = "scenarios/collecting.rs"]

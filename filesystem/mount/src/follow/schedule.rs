@@ -23,6 +23,8 @@ struct Due {
     /// How often it was asked for, the present time included.
     asked: u64,
     under_way: bool,
+    /// While it was under way, something was announced that it may have missed.
+    again: bool,
 }
 
 /// Somebody who waits until every repository was asked for, and how often that has to have been.
@@ -35,7 +37,7 @@ impl Schedule {
     /// Takes a repository up, if it is new: it is asked for after the pause.
     pub(super) fn add(&mut self, name: &RepositoryName, now: Instant, pause: impl FnOnce() -> Duration) {
         if !self.due.contains_key(name) {
-            let due = Due { at: now + pause(), failures: 0, asked: 0, under_way: false };
+            let due = Due { at: now + pause(), failures: 0, asked: 0, under_way: false, again: false };
             self.due.insert(name.clone(), due);
         }
     }
@@ -49,6 +51,14 @@ impl Schedule {
         }
         self.waiting.push(Waiting { missing, done });
         self.release();
+    }
+
+    /// This one is due now.
+    pub(super) fn hurry_one(&mut self, name: &RepositoryName, now: Instant) {
+        if let Some(due) = self.due.get_mut(name) {
+            due.again = due.under_way;
+            due.at = now;
+        }
     }
 
     /// Whether this one is to be asked for now; then it counts as under way until [`Self::ended`].
@@ -71,7 +81,9 @@ impl Schedule {
             failures => FIRST_RETRY.saturating_mul(2u32.saturating_pow(failures - 1)).min(pause),
         };
         let asked = due.asked;
-        due.at = now + pause;
+        // Only what was asked for successfully is asked for again at once: a server may announce more than it has.
+        let again = std::mem::take(&mut due.again) && succeeded;
+        due.at = if again { now } else { now + pause };
         for waiting in &mut self.waiting {
             match waiting.missing.get(name) {
                 Some(&wanted) if wanted <= asked => drop(waiting.missing.remove(name)),
@@ -122,6 +134,22 @@ mod tests {
         assert_eq!(schedule.pause(now), Some(TTL));
         assert!(!schedule.begin(&quick, now) && !schedule.begin(&slow, now + TTL));
         assert!(schedule.begin(&quick, now + TTL));
+    }
+
+    #[test]
+    fn what_is_announced_is_asked_for_at_once_and_again_if_that_was_under_way() {
+        let (now, [name, other]) = (Instant::now(), names());
+        let mut schedule = Schedule::default();
+        schedule.add(&name, now, || TTL);
+        schedule.hurry_one(&other, now);
+        schedule.hurry_one(&name, now);
+        assert!(schedule.begin(&name, now));
+        schedule.hurry_one(&name, now);
+        schedule.ended(&name, now, TTL, true);
+        assert!(schedule.begin(&name, now));
+        schedule.ended(&name, now, TTL, true);
+        assert_eq!(schedule.pause(now), Some(TTL));
+        assert!(!schedule.begin(&name, now));
     }
 
     #[test]

@@ -217,5 +217,6 @@ fn mounted(settings: &Value) -> Result<MountedRepository, AnyError> {
             ..ClientFacts::default()
         },
         refresh_at_least_every: settings["refresh"].as_u64().map(Duration::from_secs),
+        announced_by: None,
     })
 }

@@ -5,10 +5,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use varve_content::{Compression, ContentHash, ObjectKind, ObjectName, decompress};
+use varve_content::{Compression, ObjectKind, ObjectName, decompress};
 use varve_repository::{
-    CERTIFICATE_LIMIT, Manifest, RepositoryError, SignedManifest, SignedWhitelist, TrustError, Whitelist,
-    WhitelistVerification,
+    CERTIFICATE_LIMIT, Manifest, ManifestFields, RepositoryError, SignedManifest, SignedWhitelist,
+    TrustError, Whitelist, WhitelistVerification,
 };
 use varve_store::{Deadline, Freshness, RepositoryFile, StoreError};
 
@@ -21,7 +21,7 @@ const RENEWAL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What the source offers.
 pub(super) enum Offer {
     /// What is held already.
-    Held { revision: u64, root_catalog: ContentHash },
+    Held(Box<ManifestFields>),
     /// Something that is to be copied.
     New(Box<Head>),
 }
@@ -69,8 +69,7 @@ fn ask_once(mirror: &Mirror<'_>, held: &Held, request: &MirrorRequest) -> Result
     let manifest_bytes = fetch(mirror, RepositoryFile::Manifest)?;
     if let Some(manifest) = held.is_complete(&manifest_bytes, request) {
         renew_whitelist(mirror, held, &manifest_bytes, now)?;
-        let (revision, root_catalog) = (manifest.revision, manifest.root_catalog);
-        return Ok(Offer::Held { revision, root_catalog });
+        return Ok(Offer::Held(Box::new(manifest.clone())));
     }
     let (whitelist, pkcs7, verified) = fetch_whitelist(mirror, now)?;
     let signed = parse(mirror, &manifest_bytes)?;

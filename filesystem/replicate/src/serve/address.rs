@@ -1,7 +1,7 @@
 //! Addresses: which of the few things that a server has does a request's path name? Pure.
 
 use varve_content::ObjectName;
-use varve_store::{Batch, RepositoryFile};
+use varve_store::{Announcements, Batch, RepositoryFile};
 
 /// Files at the top of a repository besides [`RepositoryFile`]: old, optional, or of other tools.
 const FURTHER_FILES: [&str; 2] = [".cvmfs_is_snapshotting", ".cvmfs_partial_replica"];
@@ -19,6 +19,11 @@ pub(crate) enum Address<'a> {
         repository: &'a str,
         /// The address below it, as [`Batch::parse_address`] reads it.
         path: &'a str,
+    },
+    /// Announcements of a repository's revisions.
+    Events {
+        /// The directory's name.
+        repository: &'a str,
     },
     /// A file of a repository. The name of the repository is not checked.
     File {
@@ -76,6 +81,9 @@ impl<'a> Address<'a> {
         if path.starts_with("api/v1/batch/") {
             return Batch::parse_address(path).map(|_| Self::Batch { repository, path });
         }
+        if path == Announcements::ADDRESS {
+            return Some(Self::Events { repository });
+        }
         if path == RepositoryFile::GLUED_WHITELIST_PKCS7 {
             return Some(Self::whitelist(repository));
         }
@@ -114,6 +122,7 @@ mod tests {
         );
         assert_eq!(Address::parse(&format!("/cvmfs/a.b/{OBJECT}")), file("a.b", OBJECT, Kind::Object));
         assert_eq!(Address::parse(&format!("//cvmfs//a.b//{OBJECT}")), file("a.b", OBJECT, Kind::Object));
+        assert_eq!(Address::parse("/cvmfs/a.b/api/v1/events"), Some(Address::Events { repository: "a.b" }));
         let alternative = ".cvmfsalt-8eb208f7e05d987a9b044a8e98c6b087f15a0bfc-rmd160C";
         assert_eq!(Address::parse(&format!("/cvmfs/a.b/{alternative}")), file("a.b", alternative, Kind::Dot));
     }

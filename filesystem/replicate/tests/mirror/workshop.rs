@@ -137,13 +137,16 @@ pub(crate) fn fixture_trust(fixture: &Fixture) -> Trust {
     Trust::in_keys(PublicKeys::load(&[fixture.public_key()]).expect("readable"))
 }
 
+/// What happens at the source before a request of a number.
+type Before = Box<dyn FnMut(u64) + Send>;
+
 /// A source that counts what it is asked for, and says of some objects that they don't exist.
 pub(crate) struct Watched {
     inner: DirectoryStore,
     pub(crate) requests: AtomicU64,
     pub(crate) missing: Mutex<HashSet<ObjectName>>,
     /// Called before each request with its number, from 1.
-    pub(crate) before: Mutex<Option<Box<dyn FnMut(u64) + Send>>>,
+    pub(crate) before: Mutex<Option<Before>>,
 }
 
 impl Watched {

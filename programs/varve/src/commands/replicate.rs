@@ -1,5 +1,6 @@
 //! `varve replicate`: a copy of a repository on this machine, for `varve serve` to give to others.
 
+mod follow;
 mod place;
 mod report;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use varve_content::Algorithm;
-use varve_replicate::{Mirror, MirrorRequest, Mirrored, TagPattern, TagSelection};
+use varve_replicate::{Mirror, MirrorProgress, MirrorRequest, Mirrored, TagPattern, TagSelection};
 use varve_repository::{PublicKeys, RepositoryName, Trust};
 use varve_store::{ByteSize, HttpConfig, HttpSource};
 
@@ -31,9 +32,11 @@ const RETRIES: u32 = 4;
                   on. See docs/operate/replicate.md."
 )]
 pub(crate) struct Replicate {
-    /// Where the repository is served; its name is what stands behind the last slash
-    url: String,
-    /// Another server of the same repository, for when the first fails; may be repeated
+    /// Where the repository is served; its name is what stands behind the last slash. Several repositories one after the
+    /// other
+    #[arg(required = true, value_name = "URL")]
+    urls: Vec<String>,
+    /// Another server of the same repository, for when the first fails, with @fqrn@ for its name; may be repeated
     #[arg(long = "server", value_name = "URL")]
     servers: Vec<String>,
     /// A file with public master keys, or a directory of them
@@ -68,6 +71,12 @@ pub(crate) struct Replicate {
     /// Store nothing, only tell what would be fetched
     #[arg(long)]
     dry_run: bool,
+    /// Go on copying each new revision, when its server announces it or the time to live of the one before is over
+    #[arg(short, long, conflicts_with = "dry_run")]
+    follow: bool,
+    /// Look for new revisions at least this often
+    #[arg(long, value_name = "SECONDS", requires = "follow")]
+    refresh: Option<u64>,
     /// Print what was done as JSON
     #[arg(long)]
     json: bool,
@@ -76,6 +85,7 @@ pub(crate) struct Replicate {
 /// A repository that is copied here, with all that is needed for it.
 struct Replica {
     name: RepositoryName,
+    config: HttpConfig,
     source: HttpSource,
     trust: Trust,
     place: Place,
@@ -83,32 +93,42 @@ struct Replica {
 
 impl Replicate {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let replica = self.replica(invocation)?;
-        let mirrored = self.update(invocation, &replica)?;
+        let replicas: Vec<Replica> =
+            self.urls.iter().map(|url| self.replica(invocation, url)).collect::<Result<_, _>>()?;
+        if self.follow {
+            return follow::follow(&self, invocation, &replicas);
+        }
+        // One that fails does not keep the others from being copied.
+        let mut failed = None;
+        for replica in &replicas {
+            if let Err(failure) = self.copy(invocation, replica)
+                && let Some(earlier) = failed.replace(failure)
+            {
+                Failure::report(&earlier, &invocation.output);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn copy(&self, invocation: &Invocation, replica: &Replica) -> Result<(), Failure> {
+        let progress = Shown::start(invocation);
+        let mirrored = self.update(invocation, replica, &progress)?;
+        progress.finish();
         report::tell(invocation, &replica.name, &mirrored, self.dry_run, self.json)
     }
 
-    fn replica(&self, invocation: &Invocation) -> Result<Replica, Failure> {
-        let name = self.name()?;
-        let servers: Vec<String> = std::iter::once(&self.url)
-            .chain(&self.servers)
+    fn replica(&self, invocation: &Invocation, url: &str) -> Result<Replica, Failure> {
+        let name = name_in(url)?;
+        let servers: Vec<String> = std::iter::once(url)
+            .chain(self.servers.iter().map(String::as_str))
             .map(|server| server.replace("@fqrn@", name.as_str()))
             .collect();
         let mut config = HttpConfig::new(&servers.join(";"), &self.proxy).map_err(Failure::usage_error)?;
         config.retries = RETRIES;
-        let source = HttpSource::new(config).map_err(Failure::usage_error)?;
+        let source = HttpSource::new(config.clone()).map_err(Failure::usage_error)?;
         let place = Place::new(invocation, &name, self.to.as_deref())?;
         let trust = Trust::in_keys(self.public_keys(invocation, &name)?);
-        Ok(Replica { name, source, trust, place })
-    }
-
-    /// What stands behind the last slash of the address.
-    fn name(&self) -> Result<RepositoryName, Failure> {
-        let name = self.url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        name.parse().map_err(|error: varve_repository::NameError| {
-            Failure::usage_error(error)
-                .hint("the address ends in the repository's name: http://host/cvmfs/software.example.org")
-        })
+        Ok(Replica { name, config, source, trust, place })
     }
 
     /// The given keys, which this machine then knows; without any, those that it knows.
@@ -130,7 +150,12 @@ impl Replicate {
     }
 
     /// Copies what is new.
-    fn update(&self, invocation: &Invocation, replica: &Replica) -> Result<Mirrored, Failure> {
+    fn update(
+        &self,
+        invocation: &Invocation,
+        replica: &Replica,
+        progress: &dyn MirrorProgress,
+    ) -> Result<Mirrored, Failure> {
         let opened = replica.place.open()?;
         let mirror = Mirror {
             name: &replica.name,
@@ -138,9 +163,7 @@ impl Replicate {
             replica: &*opened.store,
             trust: &replica.trust,
         };
-        let progress = Shown::start(invocation);
-        let mirrored = mirror.run(&self.request(invocation), &progress)?;
-        progress.finish();
+        let mirrored = mirror.run(&self.request(invocation), progress)?;
         for gone in &mirrored.gone {
             invocation.output.warn(format!("tag '{}' is left out: {}", gone.name, gone.reason));
         }
@@ -166,6 +189,15 @@ impl Replicate {
             (false, false) => TagSelection::Some { patterns: self.tags.clone(), since: self.tags_since },
         }
     }
+}
+
+/// What stands behind the last slash of an address.
+fn name_in(url: &str) -> Result<RepositoryName, Failure> {
+    let name = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    name.parse().map_err(|error: varve_repository::NameError| {
+        Failure::usage_error(error)
+            .hint("the address ends in the repository's name: http://host/cvmfs/software.example.org")
+    })
 }
 
 /// Tells one start of the operating system from another. Hashed, since the replica's status is served to everybody.

@@ -62,6 +62,7 @@ impl Repositories {
     ) -> Result<Option<MountedRepository>, AnyError> {
         let mut client =
             ClientFacts { version: env!("CARGO_PKG_VERSION").to_owned(), ..ClientFacts::default() };
+        let mut announced_by = None;
         let directory = self.settings.local_repositories.join(name.as_str());
         let asked_for =
             settings.servers.as_ref().is_some_and(|servers| servers.origin == Origin::CommandLine);
@@ -73,6 +74,7 @@ impl Repositories {
             client.hosts = config.servers.iter().map(ToString::to_string).collect();
             client.proxies = config.proxies.groups().iter().flatten().map(ToString::to_string).collect();
             (client.timeout, client.timeout_direct) = (config.timeout_proxied, config.timeout_direct);
+            announced_by = Some(config.clone());
             Arc::new(HttpSource::new(config)?)
         };
         let keys = PublicKeys::load(&self.keys(name, settings))?;
@@ -89,6 +91,7 @@ impl Repositories {
             variables: (!self.settings.raw_links).then(|| self.variables(name)),
             client,
             refresh_at_least_every: settings.refresh.as_ref().map(|every| Duration::from_secs(every.value)),
+            announced_by,
         }))
     }
 

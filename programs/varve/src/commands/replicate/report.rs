@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
-use varve_replicate::{MirrorProgress, Mirrored};
+use varve_replicate::{GoneTag, MirrorProgress, Mirrored};
 use varve_repository::{RepositoryName, RepositoryPath};
 
 use crate::failure::Failure;
@@ -41,21 +41,7 @@ pub(super) fn tell(
     json: bool,
 ) -> Result<(), Failure> {
     if json {
-        let gone =
-            |tag: &varve_replicate::GoneTag| Gone { tag: tag.name.clone(), reason: tag.reason.clone() };
-        return invocation.output.json(&Report {
-            repository: name.to_string(),
-            revision: mirrored.revision,
-            root_catalog: mirrored.root_catalog.to_string(),
-            is_new: mirrored.is_new,
-            dry_run,
-            catalogs_fetched: mirrored.catalogs,
-            objects_fetched: mirrored.objects,
-            bytes_fetched: mirrored.bytes,
-            objects_present: mirrored.present,
-            tagged_revisions: mirrored.tagged,
-            tags_gone: mirrored.gone.iter().map(gone).collect(),
-        });
+        return invocation.output.json(&Report::new(name, mirrored, dry_run));
     }
     let count = indicatif::HumanCount;
     let bytes = indicatif::HumanBytes(mirrored.bytes);
@@ -75,6 +61,46 @@ pub(super) fn tell(
         }
         (false, false) => format!("{name} is unchanged at revision {revision}"),
     })
+}
+
+/// The same on one line, for a process that goes on.
+pub(super) fn tell_shortly(
+    invocation: &Invocation,
+    name: &RepositoryName,
+    mirrored: &Mirrored,
+    json: bool,
+) -> Result<(), Failure> {
+    if json {
+        let report = serde_json::to_string(&Report::new(name, mirrored, false));
+        return invocation.output.line(report.map_err(Failure::usage_error)?);
+    }
+    let fetched = indicatif::HumanCount(mirrored.objects);
+    let bytes = indicatif::HumanBytes(mirrored.bytes);
+    invocation.output.line(match mirrored.is_new {
+        true => {
+            format!("{name} is at revision {}: {fetched} objects fetched with {bytes}", mirrored.revision)
+        }
+        false => format!("{name} is at revision {}", mirrored.revision),
+    })
+}
+
+impl Report {
+    fn new(name: &RepositoryName, mirrored: &Mirrored, dry_run: bool) -> Self {
+        let gone = |tag: &GoneTag| Gone { tag: tag.name.clone(), reason: tag.reason.clone() };
+        Self {
+            repository: name.to_string(),
+            revision: mirrored.revision,
+            root_catalog: mirrored.root_catalog.to_string(),
+            is_new: mirrored.is_new,
+            dry_run,
+            catalogs_fetched: mirrored.catalogs,
+            objects_fetched: mirrored.objects,
+            bytes_fetched: mirrored.bytes,
+            objects_present: mirrored.present,
+            tagged_revisions: mirrored.tagged,
+            tags_gone: mirrored.gone.iter().map(gone).collect(),
+        }
+    }
 }
 
 /// A bar of objects.
