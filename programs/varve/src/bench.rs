@@ -1,5 +1,8 @@
 //! Measurements of this machine, each beside a peer or a limit in the same run. Their figures are in docs/benchmarks.md.
 
+mod collecting;
+mod committing;
+mod ingesting;
 pub(crate) mod limits;
 mod publishing;
 mod readers;
@@ -30,6 +33,12 @@ pub(crate) enum Benchmark {
     Memory,
     /// Requests per second of the server, beside nginx (needs wrk and nginx)
     Serve,
+    /// Publish a tar archive of the Rust toolchain
+    Ingest,
+    /// Commit ten changed files of 200,000 in 200 nested catalogs (needs root)
+    Transaction,
+    /// Collect the garbage of 50 revisions with 200,000 objects
+    Gc,
 }
 
 /// How to measure.
@@ -55,5 +64,8 @@ pub(crate) fn run(
         Benchmark::Cold => reading::cold(scratch, &mut trees, settings.rounds),
         Benchmark::Memory => reading::memory(scratch, settings.entries),
         Benchmark::Serve => serving::run(scratch, settings.rounds),
+        Benchmark::Ingest => ingesting::run(scratch, &mut trees, settings.rounds),
+        Benchmark::Transaction => committing::run(scratch, settings.rounds),
+        Benchmark::Gc => collecting::run(scratch),
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Finished {
     pub(crate) stdout: String,
     /// Wall-clock time.
     pub(crate) elapsed: Duration,
+    /// The most memory that it was seen to have at a time, in bytes.
+    pub(crate) peak_memory: u64,
 }
 
 impl Finished {
@@ -111,7 +113,9 @@ impl Scratch {
         let begun = Instant::now();
         let mut child =
             command.spawn().map_err(|source| ScratchError::Start { command: shown(command), source })?;
+        let mut peak_memory = 0;
         let status = loop {
+            peak_memory = peak_memory.max(peak_memory_of(child.id()));
             if let Some(status) = child.try_wait().map_err(io_error("wait for a command"))? {
                 break status;
             }
@@ -124,7 +128,7 @@ impl Scratch {
         let elapsed = begun.elapsed();
         let stdout = contents(out)?;
         if status.success() {
-            return Ok(Finished { stdout, elapsed });
+            return Ok(Finished { stdout, elapsed, peak_memory });
         }
         self.check_interrupted()?;
         let said = format!("{}{}", contents(err)?, stdout).trim().to_owned();
@@ -295,6 +299,14 @@ fn stop(child: &mut Child) {
     if child.kill().is_ok() {
         let _gone = child.wait();
     }
+}
+
+/// The most memory that a process has had so far, in bytes; 0 once it is gone.
+fn peak_memory_of(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes: Option<u64> = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+    kibibytes.unwrap_or(0) * 1024
 }
 
 fn contents(mut file: File) -> Result<String, ScratchError> {

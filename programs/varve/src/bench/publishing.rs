@@ -55,7 +55,7 @@ pub(super) fn run(scratch: &Scratch, trees: &mut Trees, rounds: usize) -> Result
 }
 
 /// Writes out what is in memory only, so that it isn't written during what is measured next.
-fn settle(scratch: &Scratch) -> Result<(), ScratchError> {
+pub(super) fn settle(scratch: &Scratch) -> Result<(), ScratchError> {
     let directory = File::open(scratch.path(".")).map_err(io_error("open the scratch directory"))?;
     rustix::fs::syncfs(directory).map_err(|errno| io_error("sync the scratch directory")(errno.into()))
 }

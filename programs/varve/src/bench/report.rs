@@ -95,6 +95,11 @@ pub(crate) fn seconds(duration: Duration) -> String {
     }
 }
 
+/// An amount of memory.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    format!("{:.0} MB", bytes as f64 / 1e6)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,6 +82,33 @@ pub(super) fn entries(scratch: &Scratch, count: usize) -> Result<PathBuf, Scratc
     Ok(tree)
 }
 
+/// A directory with this many directories that become nested catalogs, a thousand small files in each.
+pub(super) fn nested(scratch: &Scratch, catalogs: usize) -> Result<PathBuf, ScratchError> {
+    let tree = scratch.create_directory("nested")?;
+    for catalog in 0..catalogs {
+        let directory = tree.join(format!("{catalog:03}"));
+        let made = std::fs::create_dir(&directory).and_then(|()| {
+            std::fs::write(directory.join(".cvmfscatalog"), "")?;
+            (0..1000).try_for_each(|file| {
+                std::fs::write(directory.join(format!("file{file:03}")), format!("{catalog} {file}"))
+            })
+        });
+        made.map_err(io_error("make a directory of small files"))?;
+    }
+    Ok(tree)
+}
+
+/// A directory with this many small files whose contents are others in every revision.
+pub(super) fn changing(scratch: &Scratch, files: usize, revision: usize) -> Result<PathBuf, ScratchError> {
+    let tree = scratch.create_directory("changing")?;
+    for file in 0..files {
+        let path = tree.join(format!("file{file:05}"));
+        std::fs::write(path, format!("{file} of revision {revision}"))
+            .map_err(io_error("write a small file"))?;
+    }
+    Ok(tree)
+}
+
 /// Bytes that look random and are the same every time (splitmix64).
 struct Noise(u64);
 
