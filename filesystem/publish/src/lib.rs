@@ -73,4 +73,6 @@ pub use transaction::{BeginRequest, CommitRequest, Transaction, TransactionError
 pub use walk::{LayerProblem, WalkError, Warning};
 
 #[cfg(test)]
+mod failing;
+#[cfg(test)]
 mod trial;

@@ -142,6 +142,17 @@ impl Transaction {
         progress: &dyn Progress,
     ) -> Result<Published, PublishError> {
         let publisher = Publisher::open(local, Expiry::Refused, request.now)?;
+        self.commit_as(&publisher, local, request, progress)
+    }
+
+    /// The same, as somebody who holds the repository's lock.
+    fn commit_as(
+        &self,
+        publisher: &Publisher,
+        local: &LocalRepository,
+        request: &CommitRequest,
+        progress: &dyn Progress,
+    ) -> Result<Published, PublishError> {
         let head = &publisher.head;
         let old = head.manifest.root_catalog;
         if self.record.committed.as_ref() == Some(&old.to_string()) && self.record.base != old.to_string() {
@@ -152,7 +163,7 @@ impl Transaction {
             return Err(TransactionError::Stale { name: local.name.clone(), began, now }.into());
         }
         let (tag, threads, now) = (request.tag.as_ref(), request.threads, request.now);
-        let revising = Revising { publisher: &publisher, tag, threads, now };
+        let revising = Revising { publisher, tag, threads, now };
         revising.check_tag()?;
         let upper = self.upper();
         let source = SourceDirectory::open(&upper).map_err(|source| TransactionError::Io {
@@ -359,3 +370,6 @@ fn common_directory(changes: &ChangeSet) -> RepositoryPath {
     }
     path
 }
+
+#[cfg(test)]
+mod tests;

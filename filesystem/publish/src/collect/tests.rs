@@ -4,126 +4,20 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroU64;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use varve_repository::{MetaInfo, PublicKeys, SigningKeys, Trust};
-use varve_store::{DirectoryStore, ObjectSink, ObjectSource, ObjectStore};
-use varve_testkit::{Fixture, Scratch, TreeBuilder};
+use varve_repository::SigningKeys;
+use varve_testkit::{Scratch, TreeBuilder};
 
 use super::*;
-use crate::check::{CheckOptions, NoProgress, check};
-use crate::create::{CreateRequest, create};
+use crate::failing::{Failing, assert_sound, at, copy, created, local, stored};
 use crate::publish::{PublishRequest, publish};
-use crate::settings::SettingsFile;
 
 /// Up to this step, and then as seldom, a collection is stopped a second time.
 const SECOND: u64 = 10;
 
-/// A store whose disk is gone after so many changes.
-struct Failing {
-    store: DirectoryStore,
-    left: AtomicU64,
-}
-
-impl Failing {
-    fn step(&self) -> Result<(), StoreError> {
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map(drop).map_err(|_| {
-            let source = std::io::Error::other("the disk is gone");
-            StoreError::Io { action: "use", path: self.store.place(), source }
-        })
-    }
-}
-
-impl ObjectSource for Failing {
-    fn fetch(
-        &self,
-        name: &ObjectName,
-        limit: u64,
-        sink: &mut dyn ObjectSink,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        self.store.fetch(name, limit, sink, deadline)
-    }
-
-    fn fetch_file(
-        &self,
-        file: RepositoryFile,
-        freshness: Freshness,
-        deadline: Deadline,
-    ) -> Result<Vec<u8>, StoreError> {
-        self.store.fetch_file(file, freshness, deadline)
-    }
-
-    fn place(&self) -> String {
-        self.store.place()
-    }
-}
-
-impl ObjectStore for Failing {
-    fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError> {
-        self.step()?;
-        self.store.put(name, stored)
-    }
-
-    fn contains(&self, name: &ObjectName) -> Result<bool, StoreError> {
-        self.store.contains(name)
-    }
-
-    fn stored_size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.store.stored_size(name)
-    }
-
-    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.step()?;
-        self.store.remove(name)
-    }
-
-    fn list(
-        &self,
-        visit: &mut dyn FnMut(ObjectName, u64) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.store.list(visit)
-    }
-
-    fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError> {
-        self.step()?;
-        self.store.put_file(file, bytes)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        // That data is on the disk is not what is tested here, only that a failure to bring it there ends everything.
-        self.step()
-    }
-}
-
-fn at(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(2_100_000_000 + seconds)
-}
-
-fn local(home: &Path) -> LocalRepository {
-    LocalRepository {
-        name: Fixture::sha1().name().parse().expect("a name"),
-        directory: home.join("served"),
-        settings: home.join("settings.toml"),
-        keys: home.join("keys"),
-        state: home.join("state.json"),
-        transaction: home.join("transaction"),
-    }
-}
-
 /// Six revisions, each with something that no other has.
 fn past(home: &Path) -> LocalRepository {
-    let local = local(home);
-    fs::create_dir_all(&local.keys).expect("creatable");
-    let fixture = Fixture::sha1();
-    for extension in ["masterkey", "key", "crt", "pub"] {
-        let file = format!("{}.{extension}", fixture.name());
-        fs::copy(fixture.path("keys").join(&file), local.keys.join(&file)).expect("copyable");
-    }
-    let settings = SettingsFile::default();
-    let request = CreateRequest { settings, meta_info: MetaInfo::default(), owner: (0, 0), now: at(0) };
-    create(&local, &request).expect("creatable");
+    let local = created(home);
     for step in 1..6 {
         publish_step(&local, home, step);
     }
@@ -151,38 +45,6 @@ fn publish_step(local: &LocalRepository, home: &Path, step: u64) {
     publish(local, &request, &Silent).expect("publishable");
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("creatable");
-    for entry in fs::read_dir(from).expect("listable").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("copyable");
-        }
-    }
-}
-
-fn stored(local: &LocalRepository) -> BTreeSet<ObjectName> {
-    let mut stored = BTreeSet::new();
-    let store = DirectoryStore::open(&local.directory).expect("there");
-    store
-        .list(&mut |name, _| {
-            stored.insert(name);
-            Ok(())
-        })
-        .expect("listable");
-    stored
-}
-
-fn assert_sound(local: &LocalRepository, when: &str) {
-    let store = DirectoryStore::open(&local.directory).expect("there");
-    let trust = Trust::in_keys(PublicKeys::load(&[local.keys.as_path()]).expect("there"));
-    let options = CheckOptions { data: true, threads: 1 };
-    let report = check(&store, &local.name, &trust, at(100), options, &NoProgress);
-    assert!(report.is_sound(), "{when}: {:#?}", report.findings);
-}
-
 fn request(keep: Keep) -> CollectRequest {
     CollectRequest { keep, dry_run: false, threads: NonZeroUsize::MIN, now: at(100) }
 }
@@ -190,8 +52,7 @@ fn request(keep: Keep) -> CollectRequest {
 /// Collects with a disk that is gone after so many steps.
 fn collect_failing(local: &LocalRepository, keep: Keep, steps: u64) -> Result<Collected, PublishError> {
     let mut publisher = Publisher::open(local, Expiry::Refused, at(100)).expect("nobody else is at it");
-    let store = DirectoryStore::open(&local.directory).expect("there");
-    publisher.head.store = Box::new(Failing { store, left: AtomicU64::new(steps) });
+    publisher.head.store = Box::new(Failing::after(local, steps));
     collect_as(&mut publisher, &request(keep), &Silent)
 }
 
