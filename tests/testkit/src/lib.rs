@@ -21,7 +21,7 @@ mod waiting;
 pub use clock::ManualClock;
 pub use comparison::{assert_same, differences};
 pub use fixture::{Attributes, ExpectedEntry, ExpectedMagic, Fixture};
-pub use link::{Link, LinkSettings, Namespace, Traffic};
+pub use link::{Link, LinkSettings, Namespace, Network, Traffic};
 pub use listing::{escape, listing, magic_listing, unescape};
 pub use process::ProcessGuard;
 pub use random::Random;

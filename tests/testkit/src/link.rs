@@ -10,6 +10,7 @@
 //! test. The two devices are TUN; [`relay`] holds the packets back. Needs root, `/dev/net/tun` and `ip`.
 
 mod namespace;
+mod network;
 mod relay;
 mod system;
 
@@ -17,6 +18,7 @@ use std::io;
 use std::time::Duration;
 
 pub use namespace::Namespace;
+pub use network::Network;
 use relay::Relay;
 pub use relay::Traffic;
 
@@ -34,6 +36,12 @@ pub struct LinkSettings {
 }
 
 impl LinkSettings {
+    /// Neither delay nor loss.
+    pub const AT_ONCE: Self = Self { delay: Duration::ZERO, rate: 0, loss: 0.0, queue: 1 << 20 };
+
+    /// Nothing arrives.
+    pub const CUT: Self = Self { loss: 1.0, ..Self::AT_ONCE };
+
     /// A link across a continent: 50 ms there and back, 100 Mbit/s.
     pub const FAR_AWAY: Self =
         Self { delay: Duration::from_millis(25), rate: 12_500_000, loss: 0.0, queue: 1 << 20 };

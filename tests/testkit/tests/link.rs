@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use varve_testkit::{Link, LinkSettings};
+use varve_testkit::{Link, LinkSettings, Network};
 
 const LIMIT: Option<Duration> = Some(Duration::from_secs(60));
 
@@ -108,4 +108,33 @@ fn link_runs_commands_on_either_side() {
     let outside = SocketAddr::from((link.far().address(), 1));
     let refused = link.near().enter(|| TcpStream::connect(outside).is_err());
     assert!(refused.expect("because it exists"), "because nobody listens");
+}
+
+#[test]
+fn a_network_connects_all_and_its_lines_are_cut_and_restored() {
+    let Some(network) = Network::or_skip(3) else { return };
+    let socket = |node: usize| {
+        let socket = network.node(node).enter(|| UdpSocket::bind((network.node(node).address(), 0)));
+        let socket = socket.expect("because it exists").expect("because ports are free");
+        socket.set_read_timeout(LIMIT).expect("because it is no zero");
+        socket
+    };
+    let sockets = [socket(0), socket(1), socket(2)];
+    let address = |node: usize| sockets[node].local_addr().expect("because it is bound");
+    let mut buffer = [0; 10];
+    for (from, to) in [(0, 1), (1, 0), (2, 1), (0, 2)] {
+        sockets[from].send_to(b"ping", address(to)).expect("because there is a route");
+        let (_, sender) = sockets[to].recv_from(&mut buffer).expect("because nothing gets lost");
+        assert_eq!(sender, address(from));
+    }
+    network.change(1, LinkSettings::CUT);
+    sockets[0].send_to(b"lost", address(1)).expect("because there is a route");
+    sockets[0].send_to(b"here", address(2)).expect("because there is a route");
+    sockets[2].recv_from(&mut buffer).expect("because only another line is cut");
+    network.change(1, LinkSettings { delay: Duration::from_millis(30), ..LinkSettings::AT_ONCE });
+    let start = Instant::now();
+    sockets[0].send_to(b"slow", address(1)).expect("because there is a route");
+    sockets[1].recv_from(&mut buffer).expect("because the line is restored");
+    assert_eq!(&buffer[..4], b"slow");
+    assert!(start.elapsed() >= Duration::from_millis(30));
 }

@@ -1,4 +1,4 @@
-//! What README.md and docs/operate tell people to type: every `sh` block, run as it stands there.
+//! What README.md, docs/operate and docs/tutorials tell people to type: every `sh` block, run as it stands there.
 //!
 //! The blocks of a page are run one after another in one directory, in which there is a directory `tree`. Only what must
 //! differ is replaced: ports, names of machines, and `cargo`, whose commands are but looked for. A server goes on in the
@@ -36,10 +36,12 @@ fn what_the_documentation_says_can_be_typed() {
     assert!(commands > 10, "only {commands} lines were found");
 }
 
-/// README.md and the pages for operators.
+/// README.md, the pages for operators, and the tutorials.
 fn pages() -> Vec<PathBuf> {
-    let operate = root().join("docs/operate");
-    let entries = fs::read_dir(operate).expect("because the directory is in the tree");
+    let directories = ["docs/operate", "docs/tutorials"].map(|directory| root().join(directory));
+    let entries = directories
+        .iter()
+        .flat_map(|directory| fs::read_dir(directory).expect("because the directory is in the tree"));
     let mut pages: Vec<_> = entries.map(|entry| entry.expect("because it can be read").path()).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages.sort();

@@ -35,16 +35,16 @@ pub(super) struct Relay {
 }
 
 #[derive(Default)]
-struct Counters {
+pub(super) struct Counters {
     packets: AtomicU64,
     bytes: AtomicU64,
     dropped: AtomicU64,
 }
 
 /// A packet, and when it arrives at the other side.
-struct Packet {
-    due: Instant,
-    bytes: Vec<u8>,
+pub(super) struct Packet {
+    pub(super) due: Instant,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Relay {
@@ -81,20 +81,20 @@ impl Drop for Relay {
 }
 
 /// When packets arrive, for one direction of a link.
-struct Schedule {
-    settings: LinkSettings,
+pub(super) struct Schedule {
+    pub(super) settings: LinkSettings,
     random: Random,
     /// When the last packet has wholly left.
     free: Option<Instant>,
 }
 
 impl Schedule {
-    fn new(settings: LinkSettings, seed: u64) -> Self {
+    pub(super) fn new(settings: LinkSettings, seed: u64) -> Self {
         Self { settings, random: Random::new(seed), free: None }
     }
 
     /// When a packet that was sent at `now` arrives; `None` if it gets lost.
-    fn arrival(&mut self, now: Instant, length: usize) -> Option<Instant> {
+    pub(super) fn arrival(&mut self, now: Instant, length: usize) -> Option<Instant> {
         // 53 bits make an even number from 0 to 1.
         let chance = (self.random.number() >> 11) as f64 / (1u64 << 53) as f64;
         if chance < self.settings.loss {
@@ -144,7 +144,7 @@ fn take(
     }
 }
 
-fn give(mut to: File, packets: &Receiver<Packet>, counters: &Counters) {
+pub(super) fn give(mut to: File, packets: &Receiver<Packet>, counters: &Counters) {
     while let Ok(packet) = packets.recv() {
         sleep(packet.due.saturating_duration_since(Instant::now()));
         // Until the other side's device is up, packets to it get lost as on any link.
