@@ -28,6 +28,8 @@ mod replicating;
 mod republish;
 #[path = "scenarios/shells.rs"]
 mod shells;
+#[path = "scenarios/squid.rs"]
+mod squid;
 #[path = "scenarios/takeover.rs"]
 mod takeover;
 #[path = "scenarios/tampering.rs"]

@@ -1,5 +1,5 @@
 //! Equipment for tests: deterministic trees and their listings, scratch directories, processes, clocks, servers that
-//! misbehave, and a slow link between two network namespaces. It knows nothing of Varve's own crates, so that all of
+//! misbehave, a real squid, and a slow link between two network namespaces. It knows nothing of Varve's own crates, so that all of
 //! them can use it.
 //!
 //! Everything cleans up when it is dropped, also when the test fails. What can't be set up for want of permission says
@@ -15,6 +15,7 @@ mod process;
 mod random;
 mod scratch;
 mod server;
+mod squid;
 mod tree;
 mod waiting;
 
@@ -27,5 +28,6 @@ pub use process::ProcessGuard;
 pub use random::Random;
 pub use scratch::{Scratch, mounts_below, unmount_below};
 pub use server::{Fault, FaultyProxy, FaultyServer, Listener, Request, Rule};
+pub use squid::{Squid, SquidAccess};
 pub use tree::{TreeBuilder, TreeSize};
 pub use waiting::{wait_for, wait_until};

@@ -94,6 +94,7 @@ struct Inner {
     stalled: usize,
     released: u64,
     stopped: bool,
+    freshness: Option<u32>,
 }
 
 impl Listener {
@@ -124,6 +125,11 @@ impl Listener {
     /// Behaves well from now on. What stalls goes on stalling, see [`Self::release`].
     pub fn clear(&self) {
         self.state.lock().rules.clear();
+    }
+
+    /// Tells caches from now on for how many seconds an answer is fresh.
+    pub fn set_freshness(&self, seconds: u32) {
+        self.state.lock().freshness = Some(seconds);
     }
 
     /// Lets everything that stalls at the moment go on with a proper answer.
@@ -180,6 +186,10 @@ impl Drop for Listener {
 impl State {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn freshness(&self) -> Option<u32> {
+        self.lock().freshness
     }
 
     fn stopped(&self) -> bool {

@@ -157,7 +157,9 @@ impl Exchange<'_> {
             _ => {}
         }
         let blame = self.blame_for(status, response.headers());
-        Err(Failure::Broken { blame, reason: format!("it answered {status}"), lost_connection: false })
+        let told = proxys_word(response.headers()).map(|word| format!(" ({word})")).unwrap_or_default();
+        let reason = format!("it answered {status}{told}");
+        Err(Failure::Broken { blame, reason, lost_connection: false })
     }
 
     fn is_wanted_part(&self, headers: &HeaderMap) -> bool {
@@ -169,17 +171,24 @@ impl Exchange<'_> {
 
     fn blame_for(&self, status: StatusCode, headers: &HeaderMap) -> Blame {
         /// What squid says when the server is unreachable for it.
-        const SERVERS_FAULT: [&str; 4] =
-            ["ERR_CONNECT_FAIL", "ERR_DNS_FAIL", "ERR_READ_TIMEOUT", "ERR_READ_ERROR"];
+        const SERVERS_FAULT: [&str; 9] = [
+            "ERR_CONNECT_FAIL",
+            "ERR_SECURE_CONNECT_FAIL",
+            "ERR_DNS_FAIL",
+            "ERR_READ_TIMEOUT",
+            "ERR_READ_ERROR",
+            "ERR_WRITE_ERROR",
+            "ERR_ZERO_SIZE_OBJECT",
+            "ERR_INVALID_RESP",
+            "ERR_LIFETIME_EXP",
+        ];
         if !self.proxied {
             return Blame::Server;
         }
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Blame::Proxy;
         }
-        let told =
-            ["x-squid-error", "proxy-status"].iter().find_map(|name| headers.get(*name)?.to_str().ok());
-        match told {
+        match proxys_word(headers) {
             Some(error) if SERVERS_FAULT.iter().any(|fault| error.contains(fault)) => Blame::Server,
             Some(_) => Blame::Proxy,
             None => Blame::Either,
@@ -189,12 +198,31 @@ impl Exchange<'_> {
     fn broken(&self, error: &reqwest::Error) -> Failure {
         let blame = match (self.proxied, error.is_connect()) {
             (false, _) => Blame::Server,
+            // What the proxy answers to the wish for a tunnel is lost in the library.
+            (true, true) if self.url.starts_with("https:") && !never_connected(error) => Blame::Either,
             (true, true) => Blame::Proxy,
             (true, false) => Blame::Either,
         };
         let lost_connection = error.is_request() && !error.is_connect() && !error.is_redirect();
         Failure::Broken { blame, reason: reason(error), lost_connection }
     }
+}
+
+/// Whether the system couldn't even connect to the next host.
+fn never_connected(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// What a proxy says of a failure.
+fn proxys_word(headers: &HeaderMap) -> Option<&str> {
+    ["x-squid-error", "proxy-status"].iter().find_map(|name| headers.get(*name)?.to_str().ok())
 }
 
 /// A stretch of time within which enough has to come.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! round: route ─▶ exchange ─┬─ right ───────────────────────────────────────────▶ done
-//!          ▲                ├─ wrong hash: once more past the caches, then ──┐
+//!          ▲                ├─ wrong hash, or absent by a proxy's word:
+//!          │                │  once more past the caches, then ──────────────┐
 //!          │                ├─ connection lost: once more, then ─────────────┤
 //!          │                └─ absent, failed, stalled ──────────────────────┤
 //!          └──────────── next most promising route ◀── blame ◀───────────────┘
@@ -231,6 +232,12 @@ impl<'a> Pursuit<'a> {
         let doubt = if proxied { Blame::Either } else { Blame::Server };
         let failure = match mismatch {
             Mismatch::Hash { .. } if !no_cache => return Verdict::Again { no_cache: true },
+            // A proxy may remember that there was no such thing.
+            Mismatch::Failure(Failure::Absent)
+                if proxied && !no_cache && !self.wanted.optional && self.wanted.hash.is_some() =>
+            {
+                return Verdict::Again { no_cache: true };
+            }
             Mismatch::Hash { actual, is_page } => {
                 let place = if is_page { format!("{place} (which sent a web page)") } else { place };
                 let error = StoreError::WrongHash { name, place, actual: actual.to_string() };

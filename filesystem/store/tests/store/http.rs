@@ -17,13 +17,13 @@ use crate::conformance::{check_source, name_of, samples, soon};
 const NAME: &str = "fix.lab.example";
 
 /// A directory with the conformance suite's samples, and one large object.
-struct Origin {
+pub(crate) struct Origin {
     place: tempfile::TempDir,
-    large: (ObjectName, Vec<u8>),
+    pub(crate) large: (ObjectName, Vec<u8>),
 }
 
 impl Origin {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().expect("a temporary directory");
         let store = DirectoryStore::create(place.path()).expect("a writable directory");
         for (name, stored) in samples() {
@@ -36,17 +36,28 @@ impl Origin {
         Self { place, large }
     }
 
-    fn serve(&self) -> FaultyServer {
+    /// Replaces the manifest.
+    pub(crate) fn put_manifest(&self, content: &[u8]) {
+        let path = self.place.path().join(RepositoryFile::Manifest.name());
+        std::fs::write(path, content).expect("a writable directory");
+    }
+
+    /// The directory that is served.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.place.path()
+    }
+
+    pub(crate) fn serve(&self) -> FaultyServer {
         FaultyServer::of_repository(NAME, self.place.path())
     }
 
-    fn fetch(&self, source: &HttpSource) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn fetch(&self, source: &HttpSource) -> Result<Vec<u8>, StoreError> {
         source.fetch_to_memory(&self.large.0, 1 << 22, soon())
     }
 }
 
 /// The usual configuration, but for the pauses between attempts.
-fn config(servers: &[&FaultyServer], proxies: &str) -> HttpConfig {
+pub(crate) fn config(servers: &[&FaultyServer], proxies: &str) -> HttpConfig {
     let servers: Vec<String> =
         servers.iter().map(|server| format!("{}/cvmfs/{NAME}", server.url())).collect();
     let mut config = HttpConfig::new(&servers.join(";"), proxies).expect("because the lists are well formed");
@@ -62,7 +73,7 @@ fn impatient(servers: &[&FaultyServer], proxies: &str) -> HttpSource {
     HttpSource::new(config).expect("because nothing is encrypted")
 }
 
-fn source(servers: &[&FaultyServer], proxies: &str) -> HttpSource {
+pub(crate) fn source(servers: &[&FaultyServer], proxies: &str) -> HttpSource {
     HttpSource::new(config(servers, proxies)).expect("because nothing is encrypted")
 }
 

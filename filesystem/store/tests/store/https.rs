@@ -15,10 +15,10 @@ use varve_store::{
 
 use crate::conformance::{check_source, samples, soon};
 
-const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
+pub(crate) const AUTHORITY: &[u8] = include_bytes!("tls/authority.pem");
 
 /// Serves the files below a directory until the process ends.
-fn serve(directory: PathBuf) -> SocketAddr {
+pub(crate) fn serve(directory: PathBuf) -> SocketAddr {
     let certificate =
         CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).expect("a key");

@@ -8,3 +8,4 @@ mod conformance;
 mod directory;
 mod http;
 mod https;
+mod squid;

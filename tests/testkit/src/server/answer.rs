@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::TcpStream;
 use std::thread::sleep;
+use std::time::SystemTime;
 
 use super::connection::Request;
 use super::origin::Answer;
@@ -18,7 +19,8 @@ pub(super) fn answer(
     fault: Option<Fault>,
 ) -> io::Result<bool> {
     let proper = |path: &str| Ok::<_, io::Error>(state.origin.answer(request, path)?.part_for(request));
-    let send = |answer: Answer| whole(stream, request, &answer);
+    let freshness = state.freshness();
+    let send = |answer: Answer| whole(stream, request, &answer, freshness);
     let Some(fault) = fault else {
         return send(proper(&request.path)?);
     };
@@ -71,7 +73,7 @@ pub(super) fn answer(
         | Fault::CloseAfter(_) => {}
     }
     let Answer { status, mut body, range } = proper(&request.path)?;
-    let head = |length: i64| head(stream, status, length, range.as_deref());
+    let head = |length: i64| head(stream, status, length, range.as_deref(), freshness);
     match fault {
         Fault::Truncate(length) => body.truncate(length),
         Fault::FlipBit(bit) if !body.is_empty() => {
@@ -112,15 +114,26 @@ pub(super) fn answer(
     send(Answer { status, body, range })
 }
 
-fn whole(mut stream: &TcpStream, request: &Request, answer: &Answer) -> io::Result<bool> {
-    head(stream, answer.status, answer.body.len() as i64, answer.range.as_deref())?;
+fn whole(
+    mut stream: &TcpStream,
+    request: &Request,
+    answer: &Answer,
+    freshness: Option<u32>,
+) -> io::Result<bool> {
+    head(stream, answer.status, answer.body.len() as i64, answer.range.as_deref(), freshness)?;
     if request.method != "HEAD" {
         stream.write_all(&answer.body)?;
     }
     Ok(request.header("connection") != Some("close"))
 }
 
-fn head(mut stream: &TcpStream, status: u16, length: i64, range: Option<&str>) -> io::Result<()> {
+fn head(
+    mut stream: &TcpStream,
+    status: u16,
+    length: i64,
+    range: Option<&str>,
+    freshness: Option<u32>,
+) -> io::Result<()> {
     let reason = match status {
         200 => "OK",
         206 => "Partial Content",
@@ -131,8 +144,14 @@ fn head(mut stream: &TcpStream, status: u16, length: i64, range: Option<&str>) -
     };
     // One write, so that head and body are not sent as two small packets.
     let range = range.map(|range| format!("Content-Range: {range}\r\n")).unwrap_or_default();
+    // A cache that isn't told the date takes what it gets for stale.
+    let freshness = freshness.map(|seconds| {
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        format!("Date: {date}\r\nCache-Control: max-age={seconds}\r\n")
+    });
+    let freshness = freshness.unwrap_or_default();
     let text = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n{range}\r\n"
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n{range}{freshness}\r\n"
     );
     stream.write_all(text.as_bytes())
 }
