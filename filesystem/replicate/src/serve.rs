@@ -4,6 +4,7 @@
 //! request ─▶ address: which of the few things that exist does the path name?
 //!         ─▶ repositories: the directory of that repository, held open
 //!         ─▶ file: openat, fstat, range, body with the headers of its kind
+//!         ─▶ geo: which servers are near the client, if there is a database of addresses
 //! ```
 //! Nothing is reachable but what [`address`] knows: files of fixed names and objects whose names parse.
 
@@ -11,12 +12,14 @@ mod address;
 mod announce;
 mod batch;
 mod file;
+mod geo;
 mod index;
 mod info;
 mod range;
 mod repositories;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,8 +31,10 @@ use varve_store::Batch;
 
 use address::{Address, Info, Kind};
 use announce::Announcer;
+use geo::Geo;
 use repositories::Repositories;
 
+pub use geo::GeoError;
 pub use repositories::{Elsewhere, ServeError};
 
 /// What is to be served.
@@ -43,6 +48,8 @@ pub struct ServeConfig {
     pub only: BTreeSet<RepositoryName>,
     /// The operator's JSON for `/cvmfs/info/v1/meta.json`. Need not exist.
     pub meta: Option<PathBuf>,
+    /// A database of addresses in MaxMind's format, for telling clients which servers are near.
+    pub geo: Option<PathBuf>,
 }
 
 /// Answers requests for repositories.
@@ -51,17 +58,19 @@ pub struct RepositoryServer {
     repositories: Arc<Repositories>,
     announcer: Arc<Announcer>,
     meta: Option<PathBuf>,
+    geo: Option<Geo>,
 }
 
 impl RepositoryServer {
     /// Repositories may come and go while it runs.
     ///
     /// # Errors
-    /// [`ServeError`] if the directory is none or can't be read.
+    /// [`ServeError`] if the directory is none or can't be read, or the database of addresses.
     pub fn new(config: ServeConfig) -> Result<Self, ServeError> {
         let repositories = Arc::new(Repositories::new(config.root, config.elsewhere, config.only)?);
         let announcer = Announcer::new(Arc::clone(&repositories));
-        Ok(Self { repositories, announcer, meta: config.meta })
+        let geo = config.geo.map(Geo::open).transpose()?;
+        Ok(Self { repositories, announcer, meta: config.meta, geo })
     }
 
     /// The names of what is served now, in order.
@@ -72,7 +81,7 @@ impl RepositoryServer {
         Ok(self.repositories.list()?.into_iter().map(|(name, _)| name).collect())
     }
 
-    fn answer(&self, request: &Parts) -> Response<Body> {
+    async fn answer(&self, request: &Parts, peer: IpAddr) -> Response<Body> {
         if request.method != Method::GET && request.method != Method::HEAD {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -84,6 +93,12 @@ impl RepositoryServer {
             }
             Some(Address::Batch { repository, path }) => self.batch(request, repository, path),
             Some(Address::Events { repository }) => self.events(request, repository),
+            Some(Address::Geo { repository, question }) => {
+                match self.geo.as_ref().filter(|_| self.repositories.open(repository, false).is_some()) {
+                    Some(geo) => geo.answer(request, peer, question).await,
+                    None => not_found(),
+                }
+            }
             Some(Address::Index) => self.listed(index::render),
             Some(Address::Info(Info::Repositories)) => self.listed(info::repositories),
             Some(Address::Info(Info::Meta)) => info::meta(self.meta.as_deref()),
@@ -143,8 +158,8 @@ impl RepositoryServer {
 }
 
 impl Handler for RepositoryServer {
-    async fn handle(&self, request: &Parts) -> Response<Body> {
-        self.answer(request)
+    async fn handle(&self, request: &Parts, peer: IpAddr) -> Response<Body> {
+        self.answer(request, peer).await
     }
 }
 

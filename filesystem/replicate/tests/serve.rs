@@ -6,6 +6,8 @@ mod announce;
 mod client;
 #[path = "serve/content.rs"]
 mod content;
+#[path = "serve/geo.rs"]
+mod geo;
 #[path = "serve/hostile.rs"]
 mod hostile;
 #[path = "serve/record.rs"]

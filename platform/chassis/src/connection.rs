@@ -147,7 +147,7 @@ async fn answer<H: Handler>(
             metrics(&shared.metrics)
         }
         _ if door == Door::Metrics => nothing_else(),
-        _ => shared.handler.handle(&request).await,
+        _ => shared.handler.handle(&request, peer).await,
     };
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("varve"));
     response.body_mut().end_with(&shutdown);

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -33,8 +33,8 @@ const DISK_THREADS: usize = 16;
 
 /// What answers requests. Called on a worker thread: it must not wait for anything without `await`.
 pub trait Handler: Send + Sync + 'static {
-    /// The response to a request. Bodies of requests are not read.
-    fn handle(&self, request: &Parts) -> impl Future<Output = Response<Body>> + Send;
+    /// The response to a request from a client, or a proxy, at this address. Bodies of requests are not read.
+    fn handle(&self, request: &Parts, peer: IpAddr) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// How a server is to be run.

@@ -25,6 +25,13 @@ pub(crate) enum Address<'a> {
         /// The directory's name.
         repository: &'a str,
     },
+    /// Which servers of a repository are near.
+    Geo {
+        /// The directory's name.
+        repository: &'a str,
+        /// Who asks, and for whom.
+        question: &'a str,
+    },
     /// A file of a repository. The name of the repository is not checked.
     File {
         /// The directory's name.
@@ -83,6 +90,9 @@ impl<'a> Address<'a> {
         }
         if path == Announcements::ADDRESS {
             return Some(Self::Events { repository });
+        }
+        if let Some(question) = path.strip_prefix("api/v1.0/geo/") {
+            return Some(Self::Geo { repository, question });
         }
         if path == RepositoryFile::GLUED_WHITELIST_PKCS7 {
             return Some(Self::whitelist(repository));

@@ -67,6 +67,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// The database of addresses can't be used.
+    #[error(transparent)]
+    Geo(#[from] super::GeoError),
 }
 
 impl Repositories {

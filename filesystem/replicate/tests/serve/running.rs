@@ -36,15 +36,20 @@ impl Running {
     }
 
     pub(crate) fn with(limits: Limits, logged: bool) -> Self {
-        Self::made(limits, logged, false)
+        Self::made(limits, logged, false, None)
     }
 
     /// With a port of its own for the metrics.
     pub(crate) fn with_metrics_apart() -> Self {
-        Self::made(Limits::default(), false, true)
+        Self::made(Limits::default(), false, true, None)
     }
 
-    fn made(limits: Limits, logged: bool, apart: bool) -> Self {
+    /// With a database of addresses.
+    pub(crate) fn with_geo(database: PathBuf) -> Self {
+        Self::made(Limits::default(), false, false, Some(database))
+    }
+
+    fn made(limits: Limits, logged: bool, apart: bool, geo: Option<PathBuf>) -> Self {
         let scratch = tempfile::tempdir().expect("a directory");
         let root = scratch.path().join("repositories");
         fs::create_dir(&root).expect("created");
@@ -56,7 +61,8 @@ impl Running {
         fs::create_dir_all(path.parent().expect("a directory")).expect("created");
         fs::write(&path, &large).expect("written");
 
-        let config = ServeConfig { root: root.clone(), elsewhere: None, only: BTreeSet::new(), meta: None };
+        let config =
+            ServeConfig { root: root.clone(), elsewhere: None, only: BTreeSet::new(), meta: None, geo };
         let repositories = RepositoryServer::new(config).expect("readable");
         let server = Server::bind(ServerConfig {
             listen: vec!["127.0.0.1:0".parse().expect("an address")],

@@ -31,6 +31,11 @@ pub(crate) struct Serve {
     /// Serve the children of this directory instead of the repositories of this machine
     #[arg(long, value_name = "DIRECTORY")]
     root: Option<PathBuf>,
+    /// Tell clients which servers are near them, by this database of addresses in MaxMind's format
+    ///
+    /// The file may be replaced while it is in use.
+    #[arg(long, value_name = "FILE")]
+    geo_database: Option<PathBuf>,
     /// Tell the metrics at this address instead, to whoever asks
     ///
     /// Without it, /metrics is answered where repositories are served, but only to this machine itself.
@@ -63,6 +68,7 @@ impl Serve {
             root: self.root.unwrap_or_else(|| places.repositories()),
             only: self.names.iter().cloned().collect::<BTreeSet<_>>(),
             meta: Some(places.config().join("meta.json")),
+            geo: self.geo_database,
         })?;
         let limits = Limits {
             connections: self.max_connections,
