@@ -98,7 +98,7 @@ fn the_configuration_is_shown_with_its_files() {
     let site = Site::new();
     site.write(
         "cvmfs/default.local",
-        "CVMFS_HTTP_PROXY=squid:3128\nCVMFS_CLAIM_OWNERSHIP=yes\nCVMFS_TIMEOUT=$(cat x)\n",
+        "CVMFS_HTTP_PROXY=squid:3128\nCVMFS_PROXY_SHARD=yes\nCVMFS_TIMEOUT=$(cat x)\n",
     );
     site.write("client.toml", "[domain.'lab.example']\nservers = ['http://a/cvmfs/@fqrn@']\n");
     let outcome = site.client.call(&["config", NAME]);
@@ -111,7 +111,7 @@ fn the_configuration_is_shown_with_its_files() {
     };
     assert!(has(["proxy", "squid:3128", "default.local:1"]), "{outcome:?}");
     assert!(has(["servers", "http://a/cvmfs/@fqrn@", "client.toml"]), "{outcome:?}");
-    assert!(has(["(CVMFS_CLAIM_OWNERSHIP)", "yes (not supported yet", "default.local:2"]), "{outcome:?}");
+    assert!(has(["(CVMFS_PROXY_SHARD)", "yes (not supported yet", "default.local:2"]), "{outcome:?}");
     assert!(outcome.stderr.contains("default.local:3: "), "{outcome:?}");
     let json: serde_json::Value =
         serde_json::from_str(&site.client.run(&["config", NAME, "--json"])).expect("because it is JSON");
