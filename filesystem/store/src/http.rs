@@ -12,6 +12,7 @@
 //! | exchange | one request and its answer |
 //! | external | files that are not named by their hash, but checked against it |
 //! | announcements | servers that tell by themselves that a repository has changed |
+//! | nearby | which servers are near, as one of them tells |
 //! | batches | many small objects with one request, or with several at a time |
 //! | clients, engine | the library's clients, what drives their connections |
 
@@ -23,6 +24,7 @@ mod counters;
 mod engine;
 mod exchange;
 mod external;
+mod nearby;
 mod pursuit;
 mod routes;
 
@@ -45,6 +47,7 @@ pub use self::announcements::{Announcement, Announcements};
 pub use self::config::{HttpConfig, HttpConfigError, Proxy, ProxyGroups, ServerUrl};
 pub use self::counters::HttpCounters;
 pub use self::external::ExternalFile;
+pub use self::nearby::{NearbyError, nearest_first};
 
 /// The most bytes of an object that are shared with others who want it; what is larger they fetch themselves.
 const SHARED: usize = 16 << 20;

@@ -32,8 +32,8 @@ pub use deadline::Deadline;
 pub use directory::DirectoryStore;
 pub use error::StoreError;
 pub use http::{
-    Announcement, Announcements, ExternalFile, HttpConfig, HttpConfigError, HttpCounters, HttpSource, Proxy,
-    ProxyGroups, ServerUrl,
+    Announcement, Announcements, ExternalFile, HttpConfig, HttpConfigError, HttpCounters, HttpSource,
+    NearbyError, Proxy, ProxyGroups, ServerUrl, nearest_first,
 };
 pub use memory::MemoryStore;
 pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile};

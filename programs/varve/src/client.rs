@@ -6,9 +6,11 @@
 //! | shell | files of shell assignments |
 //! | cvmfs | CernVM-FS's files and names |
 //! | own | `client.toml` |
+//! | nearby | the order of servers by distance, remembered |
 //! | resolved | what the settings lead to: servers, proxies, keys |
 
 mod cvmfs;
+pub(crate) mod nearby;
 mod own;
 mod resolved;
 mod settings;

@@ -135,29 +135,49 @@ impl fmt::Display for Proxy {
 /// Text form as in `CVMFS_HTTP_PROXY`: groups between `;`, members between `|`, `DIRECT` for no proxy; a member without
 /// scheme is `http`; blanks don't matter. An empty text is `DIRECT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProxyGroups(Vec<Vec<Proxy>>);
+pub struct ProxyGroups {
+    groups: Vec<Vec<Proxy>>,
+    /// The first of the groups that are for when all before have failed; their number if there is none.
+    first_fallback: usize,
+}
 
 impl ProxyGroups {
     /// No proxy at all.
     pub fn direct() -> Self {
-        Self(vec![vec![Proxy::Direct]])
+        Self::of(vec![vec![Proxy::Direct]])
     }
 
     /// These, and behind them others for when all have failed: then no request goes without a proxy any more, unless the
     /// others say so.
     #[must_use]
     pub fn with_fallback(mut self, fallback: Self) -> Self {
-        for group in &mut self.0 {
+        for group in &mut self.groups {
             group.retain(|proxy| *proxy != Proxy::Direct);
         }
-        self.0.retain(|group| !group.is_empty());
-        self.0.extend(fallback.0);
+        self.groups.retain(|group| !group.is_empty());
+        self.first_fallback = self.groups.len();
+        self.groups.extend(fallback.groups);
         self
+    }
+
+    /// The first of the groups that [`Self::with_fallback`] added.
+    pub(super) fn first_fallback(&self) -> usize {
+        self.first_fallback
+    }
+
+    /// The same with those groups in another order.
+    pub(super) fn replace_fallback(&mut self, groups: Vec<Vec<Proxy>>) {
+        self.groups.truncate(self.first_fallback);
+        self.groups.extend(groups);
+    }
+
+    fn of(groups: Vec<Vec<Proxy>>) -> Self {
+        Self { first_fallback: groups.len(), groups }
     }
 
     /// The groups in order, none of them empty.
     pub fn groups(&self) -> &[Vec<Proxy>] {
-        &self.0
+        &self.groups
     }
 }
 
@@ -170,14 +190,14 @@ impl FromStr for ProxyGroups {
         };
         let mut groups: Vec<Vec<Proxy>> = text.split(';').map(members).collect::<Result<_, _>>()?;
         groups.retain(|group| !group.is_empty());
-        Ok(if groups.is_empty() { Self::direct() } else { Self(groups) })
+        Ok(if groups.is_empty() { Self::direct() } else { Self::of(groups) })
     }
 }
 
 impl fmt::Display for ProxyGroups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let groups: Vec<String> = self
-            .0
+            .groups
             .iter()
             .map(|group| group.iter().map(Proxy::to_string).collect::<Vec<_>>().join("|"))
             .collect();

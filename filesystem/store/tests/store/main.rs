@@ -8,4 +8,5 @@ mod conformance;
 mod directory;
 mod http;
 mod https;
+mod nearby;
 mod squid;

@@ -129,6 +129,7 @@ impl Mount {
                 raw_links: self.raw_links,
                 cache: absolute(vec![cache])?.remove(0),
                 cache_quota: quota,
+                nearby: places.cache().join("nearby"),
                 local_repositories: places.repositories(),
                 local_keys: places.keys().to_owned(),
             },

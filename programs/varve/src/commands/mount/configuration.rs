@@ -37,6 +37,8 @@ pub(crate) struct RepositorySettings {
     pub(crate) raw_links: bool,
     /// Where fetched objects are kept.
     pub(crate) cache: PathBuf,
+    /// Where the order of servers by distance is remembered.
+    pub(crate) nearby: PathBuf,
     /// Bytes.
     pub(crate) cache_quota: Option<u64>,
     /// Where this machine's repositories are.

@@ -11,7 +11,7 @@ use varve_repository::{PublicKeys, Reference, Repository, RepositoryName, Trust}
 use varve_store::{ByteSize, Cache, CacheConfig, DirectoryStore, HttpSource, ObjectSource};
 
 use super::configuration::{MountSettings, RepositorySettings};
-use crate::client::{Origin, Settings};
+use crate::client::{Origin, Settings, nearby};
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -70,7 +70,13 @@ impl Repositories {
             client.hosts = vec![directory.display().to_string()];
             Arc::new(DirectoryStore::open(&directory)?)
         } else {
-            let Some(config) = settings.http(name)? else { return Ok(None) };
+            let Some(mut config) = settings.http(name)? else { return Ok(None) };
+            if settings.geo.as_ref().is_some_and(|geo| geo.value) {
+                config = nearby::sort(config, &self.settings.nearby, SystemTime::now());
+            }
+            if let Some(most) = &settings.max_servers {
+                config.servers.truncate(most.value.max(1));
+            }
             client.hosts = config.servers.iter().map(ToString::to_string).collect();
             client.proxies = config.proxies.groups().iter().flatten().map(ToString::to_string).collect();
             (client.timeout, client.timeout_direct) = (config.timeout_proxied, config.timeout_direct);
