@@ -15,6 +15,7 @@
 
 mod mark;
 mod reached;
+mod replica;
 mod retention;
 mod sweep;
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::local::LocalRepository;
 use crate::pipeline::ObjectWriter;
 use crate::progress::Silent;
 use reached::Reached;
+pub use replica::collect_replica;
 pub use retention::Keep;
 use retention::Retention;
 
@@ -163,7 +165,7 @@ impl CollectError {
     }
 }
 
-/// Removes what no kept revision needs.
+/// Removes what no kept revision needs, of a repository that is published here or of a replica.
 ///
 /// # Errors
 /// [`PublishError::Collect`]; any other [`PublishError`]. The repository is sound, and the next collection goes on.
@@ -172,6 +174,9 @@ pub fn collect(
     request: &CollectRequest,
     progress: &dyn CollectProgress,
 ) -> Result<Collected, PublishError> {
+    if replica::is_replica(local)? {
+        return replica::lock_and_collect(local, request, progress);
+    }
     let mut publisher = Publisher::open(local, Expiry::Refused, request.now)?;
     collect_as(&mut publisher, request, progress)
 }
@@ -234,7 +239,8 @@ fn collect_as(
         }
         write(shorter)?;
     }
-    let swept = sweep::sweep(&*publisher.head.store, &reached, threads, request.dry_run, progress)?;
+    let swept =
+        sweep::sweep(&*publisher.head.store, &reached, threads, request.dry_run, progress, &|_| true)?;
     Ok(Collected {
         revisions_kept: retention.roots.len() as u64,
         revisions_removed: retention.dropped,

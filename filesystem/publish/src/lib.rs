@@ -49,7 +49,9 @@ pub use apply::ApplyError;
 pub use base_revision::BaseError;
 pub use catalogs::CatalogsError;
 pub use check::{CheckOptions, CheckProgress, CheckReport, Finding, FindingKind, NoProgress, check};
-pub use collect::{Amount, CollectError, CollectProgress, CollectRequest, Collected, Keep, collect};
+pub use collect::{
+    Amount, CollectError, CollectProgress, CollectRequest, Collected, Keep, collect, collect_replica,
+};
 pub use create::{CreateRequest, create};
 pub use diff::{Aspect, Change, Difference, diff};
 pub use dirtab::DirtabError;

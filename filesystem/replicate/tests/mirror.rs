@@ -1,5 +1,7 @@
 //! Replication between stores, with sources that lie, lose and move on, and with replicas that are stopped at every step.
 
+#[path = "mirror/collected.rs"]
+mod collected;
 #[path = "mirror/fixtures.rs"]
 mod fixtures;
 #[path = "mirror/revisions.rs"]

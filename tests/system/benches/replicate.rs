@@ -11,10 +11,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use varve_system::{Installation, fuse_is_missing};
-use varve_testkit::{Link, LinkSettings, Namespace, ProcessGuard, Random, TreeBuilder, TreeSize, wait_until};
+use varve_testkit::{Link, LinkSettings, Namespace, ProcessGuard, Random, wait_until};
 
 const NAME: &str = "far.lab.example";
 const FILES: usize = 20_000;
+const DIRECTORIES: usize = 400;
+/// Bytes of a file; they don't compress.
+const AVERAGE: u64 = 10_000;
 const SERVER: &str = "10.203.0.2:8000";
 const REPLICA: &str = "10.203.0.1:8000";
 const LIMIT: Duration = Duration::from_secs(120);
@@ -24,8 +27,13 @@ fn main() {
     let Some(link) = Link::or_skip(LinkSettings::FAR_AWAY) else { return };
     let (publisher, site) = (Installation::new(), Installation::new());
     let tree = publisher.directory("tree");
-    let size = TreeSize { directories: 400, files: FILES, largest: 20_000 };
-    TreeBuilder::random(&tree, 7, size);
+    let mut random = Random::new(7);
+    for number in 0..FILES {
+        let directory = tree.join(format!("{}", number % DIRECTORIES));
+        fs::create_dir_all(&directory).expect("because the tree is ours");
+        let size = random.below(2 * AVERAGE) as usize;
+        fs::write(directory.join(format!("{number}")), random.bytes(size)).expect("because the tree is ours");
+    }
     publisher.publish(NAME, &tree);
     let log = publisher.path("access.log");
     let mut serve = publisher.command(&["serve", "--listen", SERVER, "--access-log", text(&log)]);

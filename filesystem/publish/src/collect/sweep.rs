@@ -17,13 +17,23 @@ pub(super) struct Swept {
     pub(super) removed: Amount,
 }
 
-/// Removes what is not in `reached`; in a dry run only counts it.
+impl Swept {
+    pub(super) fn add(&mut self, other: &Self) {
+        for (sum, amount) in [(&mut self.kept, other.kept), (&mut self.removed, other.removed)] {
+            sum.objects += amount.objects;
+            sum.bytes += amount.bytes;
+        }
+    }
+}
+
+/// Of the objects that `is_swept` tells, removes what is not in `reached`; in a dry run only counts it.
 pub(super) fn sweep(
     store: &dyn ObjectStore,
     reached: &Sealed,
     threads: usize,
     dry_run: bool,
     progress: &dyn CollectProgress,
+    is_swept: &dyn Fn(&ObjectName) -> bool,
 ) -> Result<Swept, StoreError> {
     let mut swept = Swept::default();
     let mut round: Vec<ObjectName> = Vec::with_capacity(ROUND);
@@ -33,6 +43,9 @@ pub(super) fn sweep(
         removed.into_iter().collect()
     };
     store.list(&mut |name, size| {
+        if !is_swept(&name) {
+            return Ok(());
+        }
         progress.listed();
         if reached.contains(&name) {
             swept.kept.add(size);

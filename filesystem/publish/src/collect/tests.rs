@@ -10,6 +10,7 @@ use varve_testkit::{Scratch, TreeBuilder};
 
 use super::*;
 use crate::failing::{Failing, assert_sound, at, copy, created, local, stored};
+use crate::head::Head;
 use crate::publish::{PublishRequest, publish};
 
 /// Up to this step, and then as seldom, a collection is stopped a second time.
@@ -102,6 +103,57 @@ fn stopped_at_every_step_it_is_sound_and_completed_by_the_next() {
     assert!(stop_everywhere(scratch.path(), one) > 20);
     let time = Keep::Since(2_100_000_000 + 45);
     assert!(stop_everywhere(scratch.path(), time) > 10);
+}
+
+/// Whether every stored catalog has all below it.
+fn assert_catalogs_are_complete(local: &LocalRepository, when: &str) {
+    let store = varve_store::DirectoryStore::open(&local.directory).expect("there");
+    for root in stored(local).into_iter().filter(|name| name.kind == ObjectKind::Catalog) {
+        let reached = Reached::new();
+        let roots = [root.hash].into();
+        let marked = mark::mark(&store, &roots, &reached, 1, &Silent);
+        marked.unwrap_or_else(|error| panic!("{when}, {root}: {error}"));
+        let reached = reached.seal();
+        let found = stored(local).iter().filter(|name| reached.contains(name)).count() as u64;
+        assert_eq!(found, reached.len(), "{when}: below {root}");
+    }
+}
+
+#[test]
+fn a_replica_that_is_stopped_at_every_step_keeps_no_catalog_without_what_it_names() {
+    let scratch = Scratch::new();
+    let original = past(scratch.path());
+    let keep = Keep::Revisions(NonZeroU64::MIN);
+    let request = request(keep);
+    // What no tag names any more is garbage: the replica of a source that has removed its tags.
+    let automatic = crate::list_tags(&original, at(100)).expect("readable");
+    let automatic: Vec<_> = automatic.into_iter().map(|tag| tag.name).collect();
+    let automatic: Vec<_> =
+        automatic.into_iter().filter(|name| name.as_str().starts_with("generic")).collect();
+    crate::remove_tags(&original, &automatic, at(100)).expect("removable");
+    fs::remove_file(original.directory.join(".cvmfs_master_replica")).expect("it is there");
+    fs::remove_file(original.keys.join(format!("{}.key", original.name))).expect("it is there");
+    let mut removed = 0;
+    for steps in 0.. {
+        let copied = Scratch::new();
+        copy(scratch.path(), copied.path());
+        let local = local(copied.path());
+        let mut head = Head::open(&local, Expiry::Ignored, at(100)).expect("readable");
+        head.store = Box::new(Failing::after(&local, steps));
+        let outcome = replica::collect_in(&head, &request, &Silent);
+        assert_catalogs_are_complete(&local, &format!("stopped at step {steps}"));
+        assert_sound(&local, &format!("stopped at step {steps}"));
+        let stopped = outcome.is_err();
+        let collected = collect(&local, &request, &Silent).expect("the next one goes on");
+        removed = removed.max(collected.removed.objects);
+        assert_catalogs_are_complete(&local, "completed");
+        assert_sound(&local, "completed");
+        assert_eq!(collect(&local, &request, &Silent).expect("nothing is left").removed, Amount::default());
+        if !stopped {
+            assert!(steps > 5 && removed > 5, "{steps} steps, {removed} objects");
+            return;
+        }
+    }
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub(crate) struct Replicate {
     #[arg(long, value_name = "LIST", default_value = "DIRECT")]
     proxy: String,
     /// Make the replica DIRECTORY/NAME instead of a repository of this machine; serve it by `varve serve --root`
+    ///
+    /// Settings for it, such as another place for its objects, are read from DIRECTORY/NAME.toml.
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
     /// Copy the newest revision alone, without those that have tags
@@ -71,6 +73,9 @@ pub(crate) struct Replicate {
     /// Store nothing, only tell what would be fetched
     #[arg(long)]
     dry_run: bool,
+    /// Behind each new revision, remove what no revision needs that has a tag or was shown in the last 3 days
+    #[arg(long, conflicts_with = "dry_run")]
+    collect: bool,
     /// Go on copying each new revision, when its server announces it or the time to live of the one before is over
     #[arg(short, long, conflicts_with = "dry_run")]
     follow: bool,
@@ -164,6 +169,12 @@ impl Replicate {
             trust: &replica.trust,
         };
         let mirrored = mirror.run(&self.request(invocation), progress)?;
+        if self.collect && mirrored.is_new {
+            // The copy is complete and shown, whatever becomes of this.
+            if let Err(failure) = opened.collect(invocation) {
+                failure.report(&invocation.output);
+            }
+        }
         for gone in &mirrored.gone {
             invocation.output.warn(format!("tag '{}' is left out: {}", gone.name, gone.reason));
         }

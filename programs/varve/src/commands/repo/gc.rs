@@ -15,7 +15,7 @@ use crate::invocation::Invocation;
 use crate::progress::{Progress, Unit};
 
 /// For how long revisions are kept unless somebody chooses otherwise, as in CernVM-FS.
-const DAYS: u64 = 3;
+pub(crate) const DAYS: u64 = 3;
 
 /// Seconds of a day.
 const DAY: u64 = 24 * 3600;
@@ -90,10 +90,7 @@ impl Gc {
         match (self.keep_revisions, self.keep_since) {
             (Some(number), _) => Keep::Revisions(number),
             (None, Some(seconds)) => Keep::Since(seconds),
-            (None, None) => {
-                let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-                Keep::Since(now.saturating_sub(self.keep_days.map_or(DAYS, u64::from) * DAY))
-            }
+            (None, None) => Keep::Since(days_before(now, self.keep_days.map_or(DAYS, u64::from))),
         }
     }
 
@@ -130,6 +127,12 @@ impl Gc {
             name = self.name,
         )
     }
+}
+
+/// So many days before a time, in seconds since 1970.
+pub(crate) fn days_before(now: SystemTime, days: u64) -> u64 {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    now.saturating_sub(days * DAY)
 }
 
 /// `1 object`, `2 objects`.
