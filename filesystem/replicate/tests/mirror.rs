@@ -6,6 +6,8 @@ mod collected;
 mod fixtures;
 #[path = "mirror/revisions.rs"]
 mod revisions;
+#[path = "mirror/servers.rs"]
+mod servers;
 #[path = "mirror/stopped.rs"]
 mod stopped;
 #[path = "mirror/unsound.rs"]
