@@ -1,11 +1,13 @@
-//! An HTTP server and a forward proxy that misbehave on demand, on loopback, on a free port.
+//! An HTTP server, a forward proxy and a gateway that misbehave on demand, on loopback, on a free port.
 //!
-//! [`FaultyServer`] gives the files below a directory, [`FaultyProxy`] forwards to any server. Both follow the same
+//! [`FaultyServer`] gives the files below a directory, [`FaultyProxy`] forwards to any server, [`FaultyGateway`] stands
+//! before one. They follow the same
 //! [`Rule`]s, first match first; without a match they answer properly. They speak HTTP/1.1 with keep-alive, and record
 //! every request. Dropping one closes its port and all connections. No TLS, no HTTP/2.
 
 mod answer;
 mod connection;
+mod gateway;
 mod origin;
 mod rule;
 
@@ -16,6 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 pub use connection::Request;
+use gateway::Gateway;
 use origin::Origin;
 pub use rule::{Fault, Rule};
 
@@ -24,6 +27,9 @@ pub struct FaultyServer(Listener);
 
 /// A forward proxy (`GET http://…`) that follows [`Rule`]s; their paths are matched against the whole address.
 pub struct FaultyProxy(Listener);
+
+/// Stands before one server, whose address clients take it for, and follows [`Rule`]s. Bodies of requests are passed on.
+pub struct FaultyGateway(Listener);
 
 impl FaultyServer {
     /// Serves the files below `directory`: `directory/a/b` at `/a/b`. They are read at every request.
@@ -44,6 +50,22 @@ impl FaultyProxy {
     /// A proxy that forwards what no rule says otherwise about.
     pub fn new() -> Self {
         Self(Listener::new(Origin::Forward))
+    }
+}
+
+impl FaultyGateway {
+    /// A gateway to the server at `address`. If that doesn't know conditional writes itself (`If-None-Match: *`), the gateway
+    /// can for what went through it.
+    pub fn new(address: SocketAddr, conditional_writes: bool) -> Self {
+        Self(Listener::new(Origin::Gateway(Gateway::new(address, conditional_writes))))
+    }
+}
+
+impl std::ops::Deref for FaultyGateway {
+    type Target = Listener;
+
+    fn deref(&self) -> &Listener {
+        &self.0
     }
 }
 

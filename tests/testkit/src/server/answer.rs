@@ -15,10 +15,10 @@ const HTML: &[u8] = b"<!DOCTYPE html><html><body><h1>Please sign in to the netwo
 pub(super) fn answer(
     mut stream: &TcpStream,
     state: &State,
-    request: &Request,
+    (request, sent): (&Request, &[u8]),
     fault: Option<Fault>,
 ) -> io::Result<bool> {
-    let proper = |path: &str| Ok::<_, io::Error>(state.origin.answer(request, path)?.part_for(request));
+    let proper = |path: &str| Ok::<_, io::Error>(state.origin.answer(request, sent, path)?.part_for(request));
     let freshness = state.freshness();
     let send = |answer: Answer| whole(stream, request, &answer, freshness);
     let Some(fault) = fault else {
@@ -31,7 +31,7 @@ pub(super) fn answer(
             return send(proper(&path)?);
         }
         Fault::Content(body) => return send(Answer::new(200, body)),
-        Fault::WholeForPart => return send(state.origin.answer(request, &request.path)?),
+        Fault::WholeForPart => return send(state.origin.answer(request, sent, &request.path)?),
         Fault::Html => {
             write!(
                 stream,
@@ -72,8 +72,8 @@ pub(super) fn answer(
         | Fault::WrongLength(_)
         | Fault::CloseAfter(_) => {}
     }
-    let Answer { status, mut body, range } = proper(&request.path)?;
-    let head = |length: i64| head(stream, status, length, range.as_deref(), freshness);
+    let Answer { status, mut body, headers, length } = proper(&request.path)?;
+    let head = |length: i64| head(stream, status, length, &headers, freshness);
     match fault {
         Fault::Truncate(length) => body.truncate(length),
         Fault::FlipBit(bit) if !body.is_empty() => {
@@ -111,7 +111,7 @@ pub(super) fn answer(
         }
         _ => {}
     }
-    send(Answer { status, body, range })
+    send(Answer { status, body, headers, length })
 }
 
 fn whole(
@@ -120,7 +120,8 @@ fn whole(
     answer: &Answer,
     freshness: Option<u32>,
 ) -> io::Result<bool> {
-    head(stream, answer.status, answer.body.len() as i64, answer.range.as_deref(), freshness)?;
+    let length = answer.length.map_or(answer.body.len() as i64, |length| length as i64);
+    head(stream, answer.status, length, &answer.headers, freshness)?;
     if request.method != "HEAD" {
         stream.write_all(&answer.body)?;
     }
@@ -131,7 +132,7 @@ fn head(
     mut stream: &TcpStream,
     status: u16,
     length: i64,
-    range: Option<&str>,
+    headers: &[(String, String)],
     freshness: Option<u32>,
 ) -> io::Result<()> {
     let reason = match status {
@@ -143,16 +144,14 @@ fn head(
         _ => "Status",
     };
     // One write, so that head and body are not sent as two small packets.
-    let range = range.map(|range| format!("Content-Range: {range}\r\n")).unwrap_or_default();
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     // A cache that isn't told the date takes what it gets for stale.
     let freshness = freshness.map(|seconds| {
         let date = httpdate::fmt_http_date(SystemTime::now());
         format!("Date: {date}\r\nCache-Control: max-age={seconds}\r\n")
     });
     let freshness = freshness.unwrap_or_default();
-    let text = format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n{range}{freshness}\r\n"
-    );
+    let text = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: {length}\r\n{headers}{freshness}\r\n");
     stream.write_all(text.as_bytes())
 }
 

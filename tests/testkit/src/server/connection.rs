@@ -30,6 +30,11 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// The status of an answer.
+    pub(super) fn status(&self) -> u16 {
+        self.first.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(502)
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
@@ -43,16 +48,18 @@ pub(super) fn serve(stream: &TcpStream, state: &State) -> io::Result<()> {
         let mut words = head.first.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let request = Request { method: method.into(), path: path.into(), headers: head.headers };
+        let mut body = Vec::new();
         if let Some(length) = request.header("content-length").and_then(|length| length.parse::<u64>().ok()) {
-            io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
+            reader.by_ref().take(length).read_to_end(&mut body)?;
         }
         let mut inner = state.lock();
-        let rule = inner.rules.iter_mut().find_map(|rule| rule.take(path).then(|| rule.fault.clone()));
+        let rule =
+            inner.rules.iter_mut().find_map(|rule| rule.take(method, path).then(|| rule.fault.clone()));
         inner.requests.push(request.clone());
         inner.in_flight += 1;
         inner.most_in_flight = inner.most_in_flight.max(inner.in_flight);
         drop(inner);
-        let result = answer::answer(stream, state, &request, rule);
+        let result = answer::answer(stream, state, (&request, &body), rule);
         state.lock().in_flight -= 1;
         if !result? || state.stopped() {
             return Ok(());

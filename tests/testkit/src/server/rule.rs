@@ -6,6 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Rule {
     part: String,
+    method: Option<&'static str>,
     pub(super) fault: Fault,
     remaining: Option<u32>,
 }
@@ -54,7 +55,14 @@ pub enum Fault {
 impl Rule {
     /// Applies `fault` to every request whose path has `part` in it; an empty `part` matches all.
     pub fn new(part: impl Into<String>, fault: Fault) -> Self {
-        Self { part: part.into(), fault, remaining: None }
+        Self { part: part.into(), method: None, fault, remaining: None }
+    }
+
+    /// Only to requests of this method.
+    #[must_use]
+    pub fn method(mut self, method: &'static str) -> Self {
+        self.method = Some(method);
+        self
     }
 
     /// Only to the first `times` such requests.
@@ -65,8 +73,11 @@ impl Rule {
     }
 
     /// Whether it applies to a request; then it is used once.
-    pub(super) fn take(&mut self, path: &str) -> bool {
-        if !path.contains(&self.part) || self.remaining == Some(0) {
+    pub(super) fn take(&mut self, method: &str, path: &str) -> bool {
+        if self.method.is_some_and(|only| only != method)
+            || !path.contains(&self.part)
+            || self.remaining == Some(0)
+        {
             return false;
         }
         if let Some(remaining) = &mut self.remaining {
