@@ -100,28 +100,6 @@ impl DirectoryStore {
         &self.root
     }
 
-    /// Removes what writers left behind that were killed. Only for whoever keeps all other writers out meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError::Io`] if a file can't be removed.
-    pub fn remove_leftovers(&self) -> Result<(), StoreError> {
-        let entries = match fs::read_dir(&self.temporary) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(StoreError::io("list", &self.temporary, error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(|error| StoreError::io("list", &self.temporary, error))?.path();
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::io("remove", &path, error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     fn object_path(&self, name: &ObjectName) -> PathBuf {
         self.data.join(name.path())
     }
@@ -322,6 +300,24 @@ impl ObjectStore for DirectoryStore {
         File::open(&self.root)
             .and_then(|directory| directory.sync_all())
             .map_err(|error| StoreError::io("sync", &self.root, error))
+    }
+
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let entries = match fs::read_dir(&self.temporary) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::io("list", &self.temporary, error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| StoreError::io("list", &self.temporary, error))?.path();
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn begin_sync(&self) {

@@ -67,6 +67,18 @@ pub enum StoreError {
         /// What it did instead of answering.
         reason: String,
     },
+    /// A service that keeps objects has refused or failed.
+    #[error("cannot {action} {object}: {reason}")]
+    Service {
+        /// What was tried: `read`, `store`, `list`, …
+        action: &'static str,
+        /// The object's or file's whole address.
+        object: String,
+        /// What the service said, or what stood in the way to it.
+        reason: String,
+        /// What kind of fault that is.
+        fault: ServiceFault,
+    },
     /// A kept copy was found damaged and has been dropped: asking for the object again fetches it anew.
     #[error("the cached copy {path} is damaged and was dropped")]
     DamagedCopy {
@@ -86,7 +98,54 @@ pub enum StoreError {
     },
 }
 
+/// What is wrong with a service that keeps objects, by what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServiceFault {
+    /// The credentials are wrong, or don't permit this.
+    Denied,
+    /// There is no such bucket.
+    NoBucket,
+    /// The bucket is in another region.
+    Region,
+    /// There is no way to the service.
+    Unreachable,
+    /// The service fails, for now or for another reason.
+    Failed,
+}
+
+impl ServiceFault {
+    /// Whether the same may succeed later without anything being mended.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Failed)
+    }
+
+    /// What whoever reads the message can do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Denied => {
+                "the credentials must be right and permit to get, put, list and delete below storage.prefix \
+                 (AWS_ACCESS_KEY_ID, storage.credentials)"
+            }
+            Self::NoBucket => "make the bucket first, or correct storage.bucket in the repository's settings",
+            Self::Region => "say the bucket's region with storage.region in the repository's settings",
+            Self::Unreachable => {
+                "look whether the service runs and storage.endpoint is right, then try again"
+            }
+            Self::Failed => "the last published revision stands; try again when the service is well",
+        }
+    }
+}
+
 impl StoreError {
+    /// What whoever reads the message can do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Service { fault, .. } => Some(fault.hint()),
+            _ => None,
+        }
+    }
+
     /// The bytes were wrong: never retry the same place, never serve them.
     pub fn is_integrity(&self) -> bool {
         matches!(
@@ -127,6 +186,9 @@ impl StoreError {
             Self::TimedOut { name, place } => Self::TimedOut { name: name.clone(), place: place.clone() },
             Self::Transport { name, place, reason } => {
                 Self::Transport { name: name.clone(), place: place.clone(), reason: reason.clone() }
+            }
+            Self::Service { action, object, reason, fault } => {
+                Self::Service { action, object: object.clone(), reason: reason.clone(), fault: *fault }
             }
             Self::DamagedCopy { path } => Self::DamagedCopy { path: path.clone() },
             Self::Io { action, path, source } => {

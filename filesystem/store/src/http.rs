@@ -38,6 +38,7 @@ use varve_content::ObjectName;
 use self::batches::BatchSupport;
 use self::counters::Counts;
 use self::engine::Engine;
+pub(crate) use self::engine::EventLoop;
 use self::pursuit::{Pursuit, Receiver, Wanted};
 use self::routes::{Route, Routes};
 use crate::flight::Flights;

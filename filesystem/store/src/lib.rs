@@ -6,6 +6,7 @@
 //! | to | use |
 //! |---|---|
 //! | publish to and read from a directory that a web server serves | [`DirectoryStore`] |
+//! | publish to and read from a bucket of an S3 service | [`S3Store`] |
 //! | read from web servers, through proxies, with fail-over | [`HttpSource`] |
 //! | read files that lie outside of a repository's objects | [`ExternalFile`] |
 //! | test against a store | [`MemoryStore`] |
@@ -21,6 +22,7 @@ mod flight;
 mod http;
 mod memory;
 mod object_store;
+mod s3;
 
 pub use batch::Batch;
 pub use byte_size::{ByteSize, ByteSizeError};
@@ -30,10 +32,14 @@ pub use cache::{
 };
 pub use deadline::Deadline;
 pub use directory::DirectoryStore;
-pub use error::StoreError;
+pub use error::{ServiceFault, StoreError};
 pub use http::{
     Announcement, Announcements, ExternalFile, HttpConfig, HttpConfigError, HttpCounters, HttpSource,
     NearbyError, Proxy, ProxyGroups, ServerUrl, nearest_first,
 };
 pub use memory::MemoryStore;
-pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile};
+pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, Repeated, RepositoryFile};
+pub use s3::{
+    AwsEnvironment, BucketName, CredentialsError, Endpoint, KeyPrefix, S3Body, S3Config, S3Credentials,
+    S3Location, S3LocationError, S3Reader, S3Store,
+};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use varve_content::ObjectName;
+use varve_content::{ObjectKind, ObjectName};
 
 use crate::{Deadline, StoreError};
 
@@ -73,15 +73,18 @@ pub trait ObjectSource: Send + Sync {
     fn place(&self) -> String;
 }
 
-/// A place that a repository is published to. Everything acknowledged is found by later reads, also by other processes.
+/// A place that a repository is published to. What was put is found by later reads of the same store; once
+/// [`ObjectStore::sync`] or [`ObjectStore::put_file`] has returned, also by those of other processes.
 pub trait ObjectStore: ObjectSource {
     /// Keeps `stored` under `name`. The caller made the name from these bytes. Keeping an object again is no error.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Transport`]; then the object is wholly absent.
+    /// [`StoreError::Io`] or [`StoreError::Service`]; then the object is wholly absent. A store may return earlier than
+    /// it knows: then this, or [`Self::sync`], returns the error of an object that was put before.
     fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError>;
 
-    /// As [`Self::put`], and tells whether the object was not there before.
+    /// As [`Self::put`], and tells whether the object was not there before, as far as that is known by now; see
+    /// [`Self::repeated`].
     ///
     /// # Errors
     /// As [`Self::put`].
@@ -94,10 +97,17 @@ pub trait ObjectStore: ObjectSource {
         Ok(absent)
     }
 
+    /// How many objects of a kind [`Self::put_absent`] has called new, and have turned out to have been there: known after
+    /// [`Self::sync`]. A store that looks at once has none.
+    fn repeated(&self, kind: ObjectKind) -> Repeated {
+        let _ = kind;
+        Repeated::default()
+    }
+
     /// Whether the object is there.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Transport`] if that can't be told.
+    /// [`StoreError::Io`] or [`StoreError::Service`] if that can't be told.
     fn contains(&self, name: &ObjectName) -> Result<bool, StoreError>;
 
     /// The size of the stored bytes, `None` if the object is not there.
@@ -109,13 +119,21 @@ pub trait ObjectStore: ObjectSource {
     /// Removes an object; one that is not there is no error.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Transport`].
+    /// [`StoreError::Io`] or [`StoreError::Service`].
     fn remove(&self, name: &ObjectName) -> Result<(), StoreError>;
+
+    /// Removes several objects, where that is faster than one after the other. After an error some of them are gone.
+    ///
+    /// # Errors
+    /// As [`Self::remove`].
+    fn remove_all(&self, names: &[ObjectName]) -> Result<(), StoreError> {
+        names.iter().try_for_each(|name| self.remove(name))
+    }
 
     /// Calls `visit` with every object and its stored size, in no order.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Transport`], also from `visit`.
+    /// [`StoreError::Io`] or [`StoreError::Service`], also from `visit`.
     fn list(
         &self,
         visit: &mut dyn FnMut(ObjectName, u64) -> Result<(), StoreError>,
@@ -124,8 +142,16 @@ pub trait ObjectStore: ObjectSource {
     /// Replaces a file in one step: readers see the old or the new bytes, never a mixture.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Transport`]; then the old file stands.
+    /// [`StoreError::Io`] or [`StoreError::Service`]; then the old file stands.
     fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes what writers left behind that were killed. Only for whoever keeps all other writers out meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Service`].
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Begins what [`Self::sync`] will have to do, without waiting for it: there is a pause now in what is put.
     fn begin_sync(&self) {}
@@ -133,8 +159,17 @@ pub trait ObjectStore: ObjectSource {
     /// Returns once everything put so far survives a loss of power.
     ///
     /// # Errors
-    /// [`StoreError::Io`] or [`StoreError::Transport`].
+    /// [`StoreError::Io`] or [`StoreError::Service`].
     fn sync(&self) -> Result<(), StoreError>;
+}
+
+/// Objects that had been put before, by somebody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Repeated {
+    /// How many.
+    pub objects: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
 }
 
 /// Where the bytes of an object go while they arrive.

@@ -36,7 +36,7 @@ pub(super) struct Lane {
 }
 
 /// An event loop that doesn't wait when it is dropped: name resolution that hangs would hang whoever drops the source.
-pub(super) struct EventLoop(Option<Runtime>);
+pub(crate) struct EventLoop(Option<Runtime>);
 
 static SHARED: Mutex<Weak<EventLoop>> = Mutex::new(Weak::new());
 
@@ -87,7 +87,7 @@ impl Lane {
 
 impl EventLoop {
     /// The threads of this process, started if no source has them.
-    fn shared() -> Result<Arc<Self>, HttpConfigError> {
+    pub(crate) fn shared() -> Result<Arc<Self>, HttpConfigError> {
         let mut existing = SHARED.lock();
         if let Some(threads) = existing.upgrade() {
             return Ok(threads);
@@ -103,8 +103,18 @@ impl EventLoop {
         Ok(threads)
     }
 
-    fn run<F: Future>(&self, future: F) -> F::Output {
-        self.0.as_ref().expect("because it is taken only when dropped").block_on(future)
+    /// Runs something to its end on the calling thread.
+    pub(crate) fn run<F: Future>(&self, future: F) -> F::Output {
+        self.runtime().block_on(future)
+    }
+
+    /// Lets something run on the loop's own threads.
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.runtime().spawn(future);
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.0.as_ref().expect("because it is taken only when dropped")
     }
 }
 

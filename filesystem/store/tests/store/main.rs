@@ -10,3 +10,4 @@ mod http;
 mod https;
 mod nearby;
 mod squid;
+mod s3;
