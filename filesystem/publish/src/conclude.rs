@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant, SystemTime};
 
-use varve_content::ContentHash;
+use varve_content::{ContentHash, ObjectKind};
 use varve_repository::{HistoryError, PublishedRoot, TagName};
 
 use crate::apply::{Revision, apply};
@@ -100,11 +100,19 @@ pub(crate) fn conclude(
         history.insert(root.tag(history.automatic_name(root.published), ""))?;
     }
     if catalogs.unchanged && revising.tag.is_none() {
+        if statistics.objects.new > 0 {
+            // Else a store that acknowledges late would have failed unheard.
+            head.store.sync()?;
+        }
         remember(&catalogs.root.hash)?;
     } else {
         let new = NewHead { root, history, meta_info: head.manifest.meta_info };
         revising.publisher.commit(new, || remember(&catalogs.root.hash))?;
     }
+    for kind in [ObjectKind::File, ObjectKind::Chunk] {
+        statistics.objects.found(head.store.repeated(kind));
+    }
+    statistics.catalog_objects.found(head.store.repeated(ObjectKind::Catalog));
     statistics.commit_time = clock.lap();
     Ok(Published {
         revision: root.revision,

@@ -13,7 +13,7 @@ use varve_repository::{
     Entry, HardLink, History, Manifest, MetaInfo, Metadata, Mtime, NestedRole, Node, PublishedRoot, Reflog,
     SigningKeys, WHITELIST_VALIDITY, Xattrs,
 };
-use varve_store::RepositoryFile;
+use varve_store::{Deadline, Freshness, RepositoryFile};
 
 use crate::apply::{Revision, apply};
 use crate::base_revision::Base;
@@ -28,6 +28,9 @@ use crate::walk::DIRECTORY_SIZE;
 
 /// The certificate's validity means nothing to clients: the whitelist names it.
 const CERTIFICATE_VALIDITY: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+
+/// How long the store may take to say whether there is a repository.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What `.cvmfs_master_replica` says.
 const MASTER_REPLICA: &[u8] = b"This file marks the repository as replicatable to stratum 1 servers\n";
@@ -54,8 +57,10 @@ pub fn create(local: &LocalRepository, request: &CreateRequest) -> Result<Manife
     make_directory(&local.directory)?;
     let _lock = RepositoryLock::take(&local.directory)?;
     let store = local.create_store(&settings)?;
-    if local.storage(&settings).join(RepositoryFile::Manifest.name()).exists() {
-        return Err(PublishError::Exists { name: local.name.clone() });
+    match store.fetch_file(RepositoryFile::Manifest, Freshness::Revalidated, Deadline::after(PATIENCE)) {
+        Ok(_) => return Err(PublishError::Exists { name: local.name.clone() }),
+        Err(error) if error.is_absence() => {}
+        Err(error) => return Err(error.into()),
     }
     make_directory(&local.keys)?;
     let keys = load_or_make_keys(local, request.now)?;

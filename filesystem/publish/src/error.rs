@@ -4,7 +4,7 @@ use varve_content::CompressionError;
 use varve_repository::{
     DatabaseError, HistoryError, ManifestError, PublicKeysError, RepositoryName, SigningError, TrustError,
 };
-use varve_store::StoreError;
+use varve_store::{CredentialsError, StoreError};
 
 use crate::apply::ApplyError;
 use crate::base_revision::BaseError;
@@ -164,11 +164,32 @@ impl PublishError {
                 Some("its changes lie in its directory, but only `varve repo abort NAME` can end it")
             }
             Self::Trust(error) => Some(error.hint()),
-            Self::Collect(error) => Some(error.hint()),
+            Self::Collect(error) => self.store_error().and_then(StoreError::hint).or(Some(error.hint())),
+            Self::Settings(SettingsError::Credentials(CredentialsError::None)) => Some(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a file with storage.credentials in the settings",
+            ),
             Self::Pipeline(PipelineError::Changing { .. } | PipelineError::Replaced { .. }) => {
                 Some("publish a tree that nobody writes to, for example a snapshot or a copy")
             }
-            _ => None,
+            _ => self.store_error().and_then(StoreError::hint),
         }
+    }
+
+    /// What the store said, if it was the store that failed.
+    pub fn store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self {
+            return Some(error);
+        }
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            if let Some(ObjectError::Store(error)) = error.downcast_ref() {
+                return Some(error);
+            }
+            if let Some(error) = error.downcast_ref() {
+                return Some(error);
+            }
+            cause = error.source();
+        }
+        None
     }
 }

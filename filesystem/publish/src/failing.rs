@@ -115,6 +115,7 @@ pub(crate) fn local(home: &Path) -> LocalRepository {
         keys: home.join("keys"),
         state: home.join("state.json"),
         transaction: home.join("transaction"),
+        aws: varve_store::AwsEnvironment::default(),
     }
 }
 

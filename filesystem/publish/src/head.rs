@@ -68,13 +68,15 @@ impl Head {
         now: SystemTime,
     ) -> Result<Self, PublishError> {
         let unknown = |error| match error {
-            StoreError::NotFound { .. } => PublishError::Unknown { name: local.name.clone() },
-            error => PublishError::Store(error),
+            PublishError::Store(StoreError::NotFound { .. }) => {
+                PublishError::Unknown { name: local.name.clone() }
+            }
+            error => error,
         };
         let settings = local.read_settings()?;
         let store = local.open_store(&settings).map_err(unknown)?;
         let file = |file| store.fetch_file(file, Freshness::Revalidated, Deadline::after(PATIENCE));
-        let manifest = file(RepositoryFile::Manifest).map_err(unknown)?;
+        let manifest = file(RepositoryFile::Manifest).map_err(|error| unknown(error.into()))?;
         let manifest = SignedManifest::parse(&manifest)
             .map_err(|source| PublishError::Manifest { name: local.name.clone(), source })?;
         let public = PublicKeys::load(&[local.keys.join(format!("{}.pub", local.name))])?;
@@ -130,7 +132,7 @@ impl Publisher {
         }
         let lock = RepositoryLock::take(&local.directory)?;
         let head = Head::open(local, expiry, now)?;
-        local.remove_leftovers(&head.settings, &lock)?;
+        head.store.remove_leftovers()?;
         let keys = SigningKeys::load(&local.keys, &local.name)?;
         Ok(Self { head, keys, _lock: lock })
     }

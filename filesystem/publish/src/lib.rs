@@ -67,7 +67,8 @@ pub use publish::{MEMORY_BUDGET, PublishRequest, Published, Statistics, publish}
 pub use resign::{Resigned, resign};
 pub use rollback::{RolledBack, roll_back};
 pub use settings::{
-    ChunkFile, Nesting, NestingFile, Settings, SettingsError, SettingsFile, Storage, StorageFile,
+    ChunkFile, Nesting, NestingFile, S3File, S3Storage, Settings, SettingsError, SettingsFile, Storage,
+    StorageFile,
 };
 pub use state::StateError;
 pub use tag::{add_tag, list_tags, remove_tags};

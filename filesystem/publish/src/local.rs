@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 
 use varve_repository::RepositoryName;
-use varve_store::{DirectoryStore, ObjectStore, StoreError};
+use varve_store::{AwsEnvironment, DirectoryStore, ObjectStore, S3Store};
 
 use crate::error::PublishError;
 use crate::lock::RepositoryLock;
-use crate::settings::{Settings, SettingsError, SettingsFile, Storage};
+use crate::settings::{S3Storage, Settings, SettingsError, SettingsFile, Storage};
 
 /// Where the parts of a repository lie. The program decides that; nothing here is made before it is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalRepository {
     /// The repository's name.
     pub name: RepositoryName,
-    /// The directory that is served, and locked while somebody changes the repository.
+    /// The directory that is locked while somebody changes the repository, and served unless its objects are elsewhere.
     pub directory: PathBuf,
     /// The file with its settings.
     pub settings: PathBuf,
@@ -24,6 +24,8 @@ pub struct LocalRepository {
     pub state: PathBuf,
     /// The directory of the transaction that is open, if one is.
     pub transaction: PathBuf,
+    /// Who asks where objects are kept by a service.
+    pub aws: AwsEnvironment,
 }
 
 impl LocalRepository {
@@ -41,14 +43,25 @@ impl LocalRepository {
         }
     }
 
-    /// Opens the store that the settings name.
-    pub(crate) fn open_store(&self, settings: &Settings) -> Result<Box<dyn ObjectStore>, StoreError> {
-        Ok(Box::new(DirectoryStore::open(self.storage(settings))?))
+    /// Opens the store that the settings name. Of a bucket nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`PublishError::Store`] if there is none; [`PublishError::Settings`] if nobody knows who asks.
+    pub fn open_store(&self, settings: &Settings) -> Result<Box<dyn ObjectStore>, PublishError> {
+        Ok(match &settings.storage {
+            Storage::Local => Box::new(DirectoryStore::open(&self.directory)?),
+            Storage::Directory(path) => Box::new(DirectoryStore::open(path)?),
+            Storage::S3(storage) => Box::new(self.open_bucket(storage)?),
+        })
     }
 
-    /// Makes the store that the settings name.
-    pub(crate) fn create_store(&self, settings: &Settings) -> Result<Box<dyn ObjectStore>, StoreError> {
-        Ok(Box::new(DirectoryStore::create(self.storage(settings))?))
+    /// Makes the store that the settings name. A bucket has to be there.
+    pub(crate) fn create_store(&self, settings: &Settings) -> Result<Box<dyn ObjectStore>, PublishError> {
+        Ok(match &settings.storage {
+            Storage::Local => Box::new(DirectoryStore::create(&self.directory)?),
+            Storage::Directory(path) => Box::new(DirectoryStore::create(path)?),
+            Storage::S3(storage) => Box::new(self.open_bucket(storage)?),
+        })
     }
 
     /// Makes the store that the settings name, or opens it, for a replica of the repository: nothing of it is published here.
@@ -59,25 +72,22 @@ impl LocalRepository {
     pub fn open_replica(&self, lock: &RepositoryLock) -> Result<Box<dyn ObjectStore>, PublishError> {
         let settings = self.read_settings()?;
         let store = self.create_store(&settings)?;
-        self.remove_leftovers(&settings, lock)?;
+        let _locked = lock;
+        store.remove_leftovers()?;
         Ok(store)
     }
 
-    /// Removes what a publish left behind that was killed. `lock` proves that no other one is under way.
-    pub(crate) fn remove_leftovers(
-        &self,
-        settings: &Settings,
-        lock: &RepositoryLock,
-    ) -> Result<(), StoreError> {
-        let _ = lock;
-        DirectoryStore::open(self.storage(settings))?.remove_leftovers()
+    fn open_bucket(&self, storage: &S3Storage) -> Result<S3Store, PublishError> {
+        let config = storage.config(self.name.as_str(), &self.aws).map_err(SettingsError::from)?;
+        Ok(S3Store::new(&config)?)
     }
 
-    /// The directory with the objects.
-    pub fn storage(&self, settings: &Settings) -> PathBuf {
+    /// Where the objects are, for messages: a directory or a place in a bucket.
+    pub fn place(&self, settings: &Settings) -> String {
         match &settings.storage {
-            Storage::Local => self.directory.clone(),
-            Storage::Directory(path) => path.clone(),
+            Storage::Local => self.directory.display().to_string(),
+            Storage::Directory(path) => path.display().to_string(),
+            Storage::S3(storage) => storage.location.of_repository(self.name.as_str()).to_string(),
         }
     }
 }

@@ -9,6 +9,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use varve_content::{Algorithm, ChunkSizes, ChunkSizesError, Compression, Effort};
+use varve_store::{CredentialsError, S3LocationError};
+
+mod storage;
+
+pub use storage::{S3File, S3Storage, Storage, StorageFile};
 
 /// The settings of a repository as they are written. A missing field means the default of [`Settings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,17 +81,6 @@ pub struct NestingFile {
     pub minimum_entries: Option<u32>,
 }
 
-/// Where objects are stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "kind")]
-pub enum StorageFile {
-    /// A directory, by default the one of the local repositories.
-    Directory {
-        /// Another place.
-        path: Option<PathBuf>,
-    },
-}
-
 /// Complete settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -123,15 +117,6 @@ pub struct Nesting {
     pub maximum_entries: u32,
     /// No catalog with fewer entries is split off, and one that was falls back to its parent below half of this.
     pub minimum_entries: u32,
-}
-
-/// Where objects are stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// In the directory of the local repository.
-    Local,
-    /// In another directory.
-    Directory(PathBuf),
 }
 
 impl Default for Settings {
@@ -188,6 +173,12 @@ pub enum SettingsError {
     /// Chunk sizes that contradict each other.
     #[error("setting chunks")]
     Chunks(#[from] ChunkSizesError),
+    /// A place in a bucket that can't be.
+    #[error("setting storage")]
+    Storage(#[from] S3LocationError),
+    /// Nobody knows who asks for objects.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// Limits of catalogs that contradict each other.
     #[error("setting nesting: minimum-entries ({minimum}) must be 1 to half of maximum-entries ({maximum})")]
     Nesting {
@@ -255,10 +246,7 @@ impl SettingsFile {
             garbage_collectable: self.garbage_collectable.unwrap_or(default.garbage_collectable),
             xattrs: self.xattrs.unwrap_or(default.xattrs),
             volatile: self.volatile.unwrap_or(default.volatile),
-            storage: match &self.storage {
-                None | Some(StorageFile::Directory { path: None }) => Storage::Local,
-                Some(StorageFile::Directory { path: Some(path) }) => Storage::Directory(path.clone()),
-            },
+            storage: self.storage.as_ref().map_or(Ok(Storage::Local), StorageFile::resolve)?,
         })
     }
 }
@@ -320,6 +308,11 @@ mod tests {
             "[chunks]\nminimum = 5\naverage = 4\nmaximum = 3",
             "[nesting]\nmaximum-entries = 10\nminimum-entries = 6",
             "[storage]\nkind = \"tape\"",
+            "[storage]\nkind = \"s3\"",
+            "[storage]\nkind = \"s3\"\nbucket = \"b\"",
+            "[storage]\nkind = \"s3\"\nbucket = \"bucket\"\nendpoint = \"http://host\"",
+            "[storage]\nkind = \"s3\"\nbucket = \"bucket\"\nsecret = \"in the settings\"",
+            "[storage]\nkind = \"s3\"\nbucket = \"bucket\"\nregion = \"\"",
         ] {
             assert!(resolve(text).is_err(), "{text}");
         }
@@ -327,7 +320,11 @@ mod tests {
 
     #[test]
     fn the_documentation_has_every_setting() {
-        let page = include_str!("../../../docs/operate/publish.md");
+        let pages = [
+            include_str!("../../../docs/operate/publish.md"),
+            include_str!("../../../docs/operate/storage.md"),
+        ]
+        .concat();
         let everything = SettingsFile {
             hash: Some(String::new()),
             compression: Some(String::new()),
@@ -345,14 +342,17 @@ mod tests {
             }),
             storage: Some(StorageFile::Directory { path: Some("/".into()) }),
         };
+        let bucket =
+            SettingsFile { storage: Some(StorageFile::S3(storage::everything())), ..Default::default() };
         let table: toml::Table = everything.to_text().parse().expect("it was just written");
-        for (name, value) in table {
+        let bucket: toml::Table = bucket.to_text().parse().expect("it was just written");
+        for (name, value) in table.into_iter().chain(bucket) {
             let names = match value {
                 toml::Value::Table(inner) => inner.keys().map(|key| format!("{name}.{key}")).collect(),
                 _ => vec![name],
             };
             for name in names {
-                assert!(page.contains(&format!("`{name}`")), "docs/operate/publish.md lacks {name}");
+                assert!(pages.contains(&format!("`{name}`")), "docs/operate lacks {name}");
             }
         }
     }

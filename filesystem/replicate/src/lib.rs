@@ -12,4 +12,4 @@ pub use mirror::{
     GoneTag, Mirror, MirrorError, MirrorProgress, MirrorRequest, Mirrored, TagPattern, TagSelection,
     UnseenProgress,
 };
-pub use serve::{Elsewhere, GeoError, RepositoryServer, ServeConfig, ServeError};
+pub use serve::{Elsewhere, GeoError, Place, RepositoryServer, ServeConfig, ServeError};

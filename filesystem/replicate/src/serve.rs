@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! request ─▶ address: which of the few things that exist does the path name?
-//!         ─▶ repositories: the directory of that repository, held open
+//!         ─▶ repositories: the directory of that repository, held open, or its bucket
 //!         ─▶ file: openat, fstat, range, body with the headers of its kind
+//!            bucket: the same of an S3 service, passed on as it comes
 //!         ─▶ geo: which servers are near the client, if there is a database of addresses
 //! ```
 //! Nothing is reachable but what [`address`] knows: files of fixed names and objects whose names parse.
@@ -11,6 +12,7 @@
 mod address;
 mod announce;
 mod batch;
+mod bucket;
 mod file;
 mod geo;
 mod index;
@@ -32,17 +34,17 @@ use varve_store::Batch;
 use address::{Address, Info, Kind};
 use announce::Announcer;
 use geo::Geo;
-use repositories::Repositories;
+use repositories::{Held, Listed, Repositories};
 
 pub use geo::GeoError;
-pub use repositories::{Elsewhere, ServeError};
+pub use repositories::{Elsewhere, Place, ServeError};
 
 /// What is to be served.
 #[derive(Debug)]
 pub struct ServeConfig {
     /// The directory whose children are the repositories, named by their names. Need not exist yet.
     pub root: PathBuf,
-    /// Says which of them have their files in another directory. `None`: none has.
+    /// Says which of them have their files elsewhere. `None`: none has.
     pub elsewhere: Option<Box<dyn Elsewhere>>,
     /// Only these; every one if empty.
     pub only: BTreeSet<RepositoryName>,
@@ -89,9 +91,9 @@ impl RepositoryServer {
         }
         match Address::parse(request.uri.path()) {
             Some(Address::File { repository, path, kind }) => {
-                self.repository_file(request, repository, path, kind)
+                self.repository_file(request, repository, path, kind).await
             }
-            Some(Address::Batch { repository, path }) => self.batch(request, repository, path),
+            Some(Address::Batch { repository, path }) => self.batch(request, repository, path).await,
             Some(Address::Events { repository }) => self.events(request, repository),
             Some(Address::Geo { repository, question }) => {
                 match self.geo.as_ref().filter(|_| self.repositories.open(repository, false).is_some()) {
@@ -99,27 +101,30 @@ impl RepositoryServer {
                     None => not_found(),
                 }
             }
-            Some(Address::Index) => self.listed(index::render),
-            Some(Address::Info(Info::Repositories)) => self.listed(info::repositories),
+            Some(Address::Index) => self.listed(index::render).await,
+            Some(Address::Info(Info::Repositories)) => self.listed(info::repositories).await,
             Some(Address::Info(Info::Meta)) => info::meta(self.meta.as_deref()),
             None => not_found(),
         }
     }
 
-    fn repository_file(&self, request: &Parts, name: &str, path: &str, kind: Kind) -> Response<Body> {
+    async fn repository_file(&self, request: &Parts, name: &str, path: &str, kind: Kind) -> Response<Body> {
         // A manifest is asked for now and then, and begins every visit: the moment to notice a replaced directory.
-        let Some(directory) = self.repositories.open(name, path == ".cvmfspublished") else {
-            return not_found();
+        let directory = match self.repositories.open(name, path == ".cvmfspublished") {
+            Some(Held::Directory(directory)) => directory,
+            Some(Held::Bucket(bucket)) => return bucket::respond(request, &bucket.reader, path, kind).await,
+            None => return not_found(),
         };
         match directory.open(path) {
             Ok(file) => file::respond(request, file, kind),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {
                 match self.repositories.open_if_replaced(name, &directory) {
-                    Some(replaced) => match replaced.open(path) {
+                    Some(Held::Directory(replaced)) => match replaced.open(path) {
                         Ok(file) => file::respond(request, file, kind),
                         Err(_) => not_found(),
                     },
-                    None => not_found(),
+                    // It was moved to a bucket this very moment: the next request finds it there.
+                    Some(Held::Bucket(_)) | None => not_found(),
                 }
             }
             Err(errno) => {
@@ -136,19 +141,32 @@ impl RepositoryServer {
         self.announcer.listen(name)
     }
 
-    fn batch(&self, request: &Parts, name: &str, path: &str) -> Response<Body> {
+    async fn batch(&self, request: &Parts, name: &str, path: &str) -> Response<Body> {
         match (self.repositories.open(name, false), Batch::parse_address(path)) {
-            (Some(directory), Some(names)) => batch::respond(request, &directory, &names),
+            (Some(Held::Directory(directory)), Some(names)) => batch::respond(request, &directory, &names),
+            (Some(Held::Bucket(bucket)), Some(names)) => {
+                batch::respond_from(request, &bucket.reader, &names).await
+            }
             _ => not_found(),
         }
     }
 
-    fn listed(
+    async fn listed(
         &self,
         render: fn(&[(RepositoryName, repositories::Description)]) -> Response<Body>,
     ) -> Response<Body> {
         match self.repositories.list() {
-            Ok(listed) => render(&listed),
+            Ok(listed) => {
+                let mut described = Vec::with_capacity(listed.len());
+                for (name, what) in listed {
+                    let description = match what {
+                        Listed::Described(description) => description,
+                        Listed::InBucket(bucket) => bucket::describe(&bucket.reader).await,
+                    };
+                    described.push((name, description));
+                }
+                render(&described)
+            }
             Err(error) => {
                 tracing::error!(error = %std::error::Error::source(&error).map_or(String::new(), ToString::to_string), "{error}");
                 plain(StatusCode::INTERNAL_SERVER_ERROR, "the repositories can't be listed\n")

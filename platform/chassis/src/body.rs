@@ -1,4 +1,5 @@
-//! What a response carries: nothing, bytes in memory, a part of a file, or pieces that come by and by.
+//! What a response carries: nothing, bytes in memory, a part of a file, or pieces that come by and by, from this server or from
+//! another.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::file_body::FileBody;
 use crate::pieces::{PieceSender, Pieces};
@@ -22,6 +23,7 @@ enum Kind {
     Whole(Bytes),
     File(FileBody),
     Pieces(Pieces),
+    Relayed { left: u64, pieces: mpsc::Receiver<io::Result<Bytes>> },
 }
 
 impl Body {
@@ -55,12 +57,19 @@ impl Body {
         }
     }
 
+    /// Pieces of `length` bytes together, sent as they arrive. If fewer or more arrive, or an error does, the transfer breaks
+    /// off, which the client sees.
+    pub fn relayed(length: u64, pieces: mpsc::Receiver<io::Result<Bytes>>) -> Self {
+        Self(if length == 0 { Kind::Empty } else { Kind::Relayed { left: length, pieces } })
+    }
+
     /// Bytes still to be sent, as far as that is known.
     pub fn remaining(&self) -> u64 {
         match &self.0 {
             Kind::Empty | Kind::Pieces(_) => 0,
             Kind::Whole(bytes) => bytes.len() as u64,
             Kind::File(file) => file.remaining(),
+            Kind::Relayed { left, .. } => *left,
         }
     }
 }
@@ -86,6 +95,18 @@ impl http_body::Body for Body {
             Kind::Pieces(pieces) => {
                 pieces.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Kind::Relayed { left: 0, .. } => Poll::Ready(None),
+            Kind::Relayed { left, pieces } => pieces.poll_recv(context).map(|piece| {
+                let piece = piece.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
+                let within = |piece: Bytes| match left.checked_sub(piece.len() as u64) {
+                    Some(rest) => {
+                        *left = rest;
+                        Ok(Frame::data(piece))
+                    }
+                    None => Err(io::Error::other("more bytes came than were announced")),
+                };
+                Some(piece.and_then(within))
+            }),
         }
     }
 

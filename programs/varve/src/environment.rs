@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use varve_store::{AwsEnvironment, S3Credentials};
+
 /// A declared variable.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Variable {
@@ -32,6 +34,11 @@ variables! {
     XDG_STATE_HOME: "XDG_STATE_HOME" = "where `varve/` with a user's repositories lies";
     XDG_CACHE_HOME: "XDG_CACHE_HOME" = "where `varve/` with a user's cache lies";
     XDG_RUNTIME_DIR: "XDG_RUNTIME_DIR" = "where `varve/` with a user's sockets and locks lies";
+    AWS_ACCESS_KEY_ID: "AWS_ACCESS_KEY_ID" = "the name of the access key for storage on S3";
+    AWS_SECRET_ACCESS_KEY: "AWS_SECRET_ACCESS_KEY" = "that access key";
+    AWS_SESSION_TOKEN: "AWS_SESSION_TOKEN" = "what comes with an access key that lasts only for a while";
+    AWS_SHARED_CREDENTIALS_FILE: "AWS_SHARED_CREDENTIALS_FILE" = "a file with access keys instead of `~/.aws/credentials`";
+    AWS_PROFILE: "AWS_PROFILE" = "which of the access keys in such a file";
 }
 
 /// What the variables say. Directories that are not absolute count as unset, as the XDG specification wants it.
@@ -46,12 +53,18 @@ pub(crate) struct Environment {
     pub(crate) xdg_state_home: Option<PathBuf>,
     pub(crate) xdg_cache_home: Option<PathBuf>,
     pub(crate) xdg_runtime_dir: Option<PathBuf>,
+    pub(crate) access_key: Option<S3Credentials>,
+    pub(crate) shared_credentials: Option<PathBuf>,
+    pub(crate) aws_profile: Option<String>,
 }
 
 impl Environment {
     /// Reads every declared variable once through `lookup`.
     pub(crate) fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |variable: Variable| lookup(variable.name).filter(|value| !value.is_empty());
+        let string = |variable| text(variable).and_then(|value| value.into_string().ok());
+        let (key_id, secret) = (string(AWS_ACCESS_KEY_ID), string(AWS_SECRET_ACCESS_KEY));
+        let token = string(AWS_SESSION_TOKEN);
         let directory = |variable| text(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         Self {
             // A relative VARVE_HOME is a mistake that must not silently move everything elsewhere: places.rs refuses it.
@@ -64,6 +77,19 @@ impl Environment {
             xdg_state_home: directory(XDG_STATE_HOME),
             xdg_cache_home: directory(XDG_CACHE_HOME),
             xdg_runtime_dir: directory(XDG_RUNTIME_DIR),
+            access_key: key_id.zip(secret).map(|(key_id, secret)| S3Credentials { key_id, secret, token }),
+            shared_credentials: text(AWS_SHARED_CREDENTIALS_FILE).map(PathBuf::from),
+            aws_profile: string(AWS_PROFILE),
+        }
+    }
+
+    /// Who asks where objects are kept on S3.
+    pub(crate) fn aws(&self) -> AwsEnvironment {
+        let of_the_user = || Some(self.home.as_ref()?.join(".aws/credentials"));
+        AwsEnvironment {
+            credentials: self.access_key.clone(),
+            file: self.shared_credentials.clone().or_else(of_the_user),
+            profile: self.aws_profile.clone(),
         }
     }
 }

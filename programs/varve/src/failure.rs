@@ -56,6 +56,7 @@ impl Failure {
             error if error.is_integrity() => ExitCode::Integrity,
             error if error.is_absence() => ExitCode::NotFound,
             StoreError::TimedOut { .. } | StoreError::Transport { .. } => ExitCode::Transport,
+            StoreError::Service { fault, .. } if fault.is_passing() => ExitCode::Transport,
             _ => ExitCode::Failure,
         }
     }
@@ -90,7 +91,12 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Self::store_code(&error), error)
+        let hint = error.hint();
+        let failure = Self::new(Self::store_code(&error), error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
     }
 }
 
@@ -112,6 +118,10 @@ impl From<PublishError> for Failure {
                 ExitCode::Usage
             }
             PublishError::Collect(CollectError::Forbidden { .. }) => ExitCode::Usage,
+            // Whatever it was done for.
+            error if matches!(error.store_error(), Some(StoreError::Service { .. })) => {
+                error.store_error().map_or(ExitCode::Failure, Self::store_code)
+            }
             PublishError::Collect(_)
             | PublishError::Trust(_)
             | PublishError::Manifest { .. }

@@ -87,7 +87,12 @@ impl Places {
 
     /// The settings of a repository of this machine.
     pub(crate) fn settings(&self, name: &RepositoryName) -> PathBuf {
-        self.config.join("repositories").join(format!("{}.toml", name.as_str()))
+        Self::settings_in(&self.config, name)
+    }
+
+    /// The settings of a repository, in a directory of configuration.
+    pub(crate) fn settings_in(config: &Path, name: &RepositoryName) -> PathBuf {
+        config.join("repositories").join(format!("{}.toml", name.as_str()))
     }
 
     /// What was fetched and can be fetched again.

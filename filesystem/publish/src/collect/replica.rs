@@ -32,8 +32,8 @@ pub(super) fn is_replica(local: &LocalRepository) -> Result<bool, PublishError> 
     let settings = local.read_settings()?;
     let store = match local.open_store(&settings) {
         Ok(store) => store,
-        Err(StoreError::NotFound { .. }) => return Ok(false),
-        Err(error) => return Err(error.into()),
+        Err(PublishError::Store(StoreError::NotFound { .. })) => return Ok(false),
+        Err(error) => return Err(error),
     };
     let mark = RepositoryFile::MasterReplica;
     match store.fetch_file(mark, Freshness::Revalidated, Deadline::after(PATIENCE)) {
@@ -55,7 +55,8 @@ pub fn collect_replica(
 ) -> Result<Collected, PublishError> {
     // An expired whitelist is the maintainers' matter, and nothing is signed here.
     let head = Head::open(local, Expiry::Ignored, request.now)?;
-    local.remove_leftovers(&head.settings, lock)?;
+    let _locked = lock;
+    head.store.remove_leftovers()?;
     collect_in(&head, request, progress)
 }
 

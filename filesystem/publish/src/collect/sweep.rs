@@ -8,7 +8,10 @@ use super::{Amount, CollectProgress};
 use crate::check::parallel;
 
 /// Objects that are removed together, by all threads.
-const ROUND: usize = 1024;
+const ROUND: usize = 2048;
+
+/// Those of them that one thread takes at a time.
+const PORTION: usize = 256;
 
 /// What is stored.
 #[derive(Default)]
@@ -38,7 +41,9 @@ pub(super) fn sweep(
     let mut swept = Swept::default();
     let mut round: Vec<ObjectName> = Vec::with_capacity(ROUND);
     let remove = |round: &mut Vec<ObjectName>| -> Result<(), StoreError> {
-        let removed = parallel::map(threads, round, |name| store.remove(name));
+        let portions: Vec<&[ObjectName]> = round.chunks(PORTION).collect();
+        let removed = parallel::map(threads, &portions, |portion| store.remove_all(portion));
+        drop(portions);
         round.clear();
         removed.into_iter().collect()
     };

@@ -3,7 +3,7 @@
 use varve_content::{
     Algorithm, Compression, CompressionError, Compressor, ContentHash, Effort, ObjectKind, ObjectName,
 };
-use varve_store::{ObjectStore, StoreError};
+use varve_store::{ObjectStore, Repeated, StoreError};
 
 /// How many objects were made, and how many of them were new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,14 @@ impl ObjectTally {
         self.new += other.new;
         self.new_bytes += other.new_bytes;
         self.reused += other.reused;
+    }
+
+    /// So many of the new ones turned out to have been there.
+    pub(crate) fn found(&mut self, repeated: Repeated) {
+        let objects = repeated.objects.min(self.new);
+        self.new -= objects;
+        self.new_bytes = self.new_bytes.saturating_sub(repeated.bytes);
+        self.reused += objects;
     }
 }
 

@@ -12,7 +12,7 @@ use varve_publish::{
     remove_tags, roll_back,
 };
 use varve_repository::{CatalogReader, FileData, Node, PublicKeys, Reflog, SignedManifest, Trust};
-use varve_store::{Deadline, DirectoryStore, ObjectSource as _, ObjectStore as _};
+use varve_store::{AwsEnvironment, Deadline, DirectoryStore, ObjectSource as _, ObjectStore as _};
 use varve_testkit::{Fixture, Random, Scratch, TreeBuilder};
 
 use crate::fixture::{self, check_at};
@@ -308,6 +308,7 @@ fn what_cernvm_fs_published_is_taken_over_and_collected() {
             keys: scratch.directory("keys"),
             state: scratch.join("state.json"),
             transaction: scratch.join("transaction"),
+            aws: AwsEnvironment::default(),
         };
         fixture.copy_served(&local.directory).expect("because it is writable");
         for entry in std::fs::read_dir(fixture.path("keys")).expect("there").flatten() {

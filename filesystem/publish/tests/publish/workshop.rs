@@ -9,6 +9,7 @@ use varve_publish::{
     Silent, create, publish,
 };
 use varve_repository::{MetaInfo, RepositoryPath};
+use varve_store::AwsEnvironment;
 use varve_testkit::{Fixture, Scratch};
 
 /// Later than every file that a test writes.
@@ -67,6 +68,7 @@ pub(crate) fn local(home: &Path) -> LocalRepository {
         keys: home.join("keys"),
         state: home.join("cache/fix1.json"),
         transaction: home.join("transactions/fix1"),
+        aws: AwsEnvironment::default(),
     }
 }
 

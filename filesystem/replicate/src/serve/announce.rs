@@ -27,7 +27,7 @@ use varve_repository::SignedManifest;
 use varve_store::RepositoryFile;
 
 use super::plain;
-use super::repositories::{Directory, Repositories};
+use super::repositories::{Directory, Held, Repositories};
 
 /// The most listeners of a server; others have to ask now and then instead.
 const MOST_LISTENERS: usize = 2000;
@@ -79,7 +79,10 @@ impl Announcer {
 
     /// The response to a new listener: it begins with the revision that is shown now.
     pub(super) fn listen(self: &Arc<Self>, name: &str) -> Response<Body> {
-        let Some(directory) = self.repositories.open(name, true) else { return super::not_found() };
+        // A bucket is not looked at again and again: whoever reads from it looks by himself, as often as he must.
+        let Some(Held::Directory(directory)) = self.repositories.open(name, true) else {
+            return super::not_found();
+        };
         let Some((identity, event)) = look(&directory) else { return super::not_found() };
         let (sender, body) = Body::pieces(MOST_WAITING);
         let mut state = self.state.lock();
@@ -121,7 +124,10 @@ impl Announcer {
         let names: Vec<String> = self.state.lock().watched.keys().cloned().collect();
         for name in names {
             // The lock is not held over the file system.
-            let found = self.repositories.open(&name, true).and_then(|directory| look(&directory));
+            let found = match self.repositories.open(&name, true) {
+                Some(Held::Directory(directory)) => look(&directory),
+                Some(Held::Bucket(_)) | None => None,
+            };
             let mut state = self.state.lock();
             let State { watched: all, listeners: count, .. } = &mut *state;
             let Some(watched) = all.get_mut(&name) else { continue };

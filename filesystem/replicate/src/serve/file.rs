@@ -70,7 +70,7 @@ pub(super) fn respond(request: &Parts, file: OwnedFd, kind: Kind) -> Response<Bo
 }
 
 /// Without validators, a condition on the range is never fulfilled: the client then wants everything.
-fn part(request: &Parts, size: u64) -> Part {
+pub(super) fn part(request: &Parts, size: u64) -> Part {
     if request.headers.contains_key(header::IF_RANGE) {
         return Part::Whole;
     }
@@ -93,7 +93,7 @@ fn body(file: OwnedFd, range: std::ops::Range<u64>) -> Body {
     Body::file(FileBody::new(file, range))
 }
 
-fn insert(response: &mut Response<Body>, name: header::HeaderName, text: String) {
+pub(super) fn insert(response: &mut Response<Body>, name: header::HeaderName, text: String) {
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(name, value);
     }

@@ -1,4 +1,4 @@
-//! The repositories below a directory: found when they are asked for, their directories held open.
+//! The repositories below a directory: found when they are asked for, their directories held open, their buckets known.
 //!
 //! A held directory can be replaced under its name. That is noticed whenever a manifest is asked for or a file is
 //! missing, so never while objects flow.
@@ -15,15 +15,24 @@ use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags, fstat, openat, stat};
 use rustix::io::Errno;
 use varve_repository::RepositoryName;
-use varve_store::RepositoryFile;
+use varve_store::{RepositoryFile, S3Config, S3Reader};
 
 /// The most bytes of a manifest that are looked at for a description.
-const MANIFEST_LIMIT: usize = 64 * 1024;
+pub(super) const MANIFEST_LIMIT: usize = 64 * 1024;
 
-/// Knows which repositories have their files in another directory than their own.
+/// Knows which repositories have their files elsewhere than in their own directory.
 pub trait Elsewhere: std::fmt::Debug + Send + Sync {
-    /// That directory, as of now; `None` for a repository whose files lie where it does. Asked whenever a manifest is.
-    fn directory(&self, name: &RepositoryName) -> Option<PathBuf>;
+    /// Where, as of now; `None` for a repository whose files lie where it does. Asked whenever a manifest is.
+    fn place(&self, name: &RepositoryName) -> Option<Place>;
+}
+
+/// Where the files of a repository are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a directory.
+    Directory(PathBuf),
+    /// In a bucket.
+    Bucket(S3Config),
 }
 
 /// The way to all repositories.
@@ -33,8 +42,29 @@ pub(super) struct Repositories {
     elsewhere: Option<Box<dyn Elsewhere>>,
     only: BTreeSet<RepositoryName>,
     /// Read without a lock on every request; replaced as a whole when a directory is opened for the first time.
-    held: ArcSwap<HashMap<String, Arc<Directory>>>,
+    held: ArcSwap<HashMap<String, Held>>,
     opening: Mutex<()>,
+}
+
+/// What is known of the place of a repository that somebody asked for.
+#[derive(Clone, Debug)]
+pub(super) enum Held {
+    Directory(Arc<Directory>),
+    Bucket(Arc<Bucket>),
+}
+
+/// A repository's bucket.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    config: S3Config,
+    pub(super) reader: S3Reader,
+}
+
+/// What is told of a repository without asking anybody else.
+#[derive(Clone, Debug)]
+pub(super) enum Listed {
+    Described(Description),
+    InBucket(Arc<Bucket>),
 }
 
 /// A repository's directory, held open.
@@ -83,21 +113,21 @@ impl Repositories {
         Ok(repositories)
     }
 
-    /// The directory of the repository of this name; with `check`, made sure that it still is.
-    pub(super) fn open(&self, name: &str, check: bool) -> Option<Arc<Directory>> {
+    /// The place of the repository of this name; with `check`, made sure that it still is.
+    pub(super) fn open(&self, name: &str, check: bool) -> Option<Held> {
         match self.held.load().get(name) {
-            Some(directory) if !check || self.is_current(name, directory) => Some(Arc::clone(directory)),
+            Some(held) if !check || self.is_current(name, held) => Some(held.clone()),
             _ => self.reopen(name),
         }
     }
 
-    /// The directory that took the place of `held`, if one did.
-    pub(super) fn open_if_replaced(&self, name: &str, held: &Directory) -> Option<Arc<Directory>> {
-        if self.is_current(name, held) { None } else { self.reopen(name) }
+    /// What took the place of the directory `held`, if something did.
+    pub(super) fn open_if_replaced(&self, name: &str, held: &Arc<Directory>) -> Option<Held> {
+        if self.is_current(name, &Held::Directory(Arc::clone(held))) { None } else { self.reopen(name) }
     }
 
-    /// What lies below the root now and has a manifest, in the order of names.
-    pub(super) fn list(&self) -> Result<Vec<(RepositoryName, Description)>, ServeError> {
+    /// What lies below the root now and has a manifest, or a bucket that may have one, in the order of names.
+    pub(super) fn list(&self) -> Result<Vec<(RepositoryName, Listed)>, ServeError> {
         let failed = |source| ServeError::List { path: self.root.clone(), source };
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
@@ -108,11 +138,17 @@ impl Repositories {
         for entry in entries {
             let file_name = entry.map_err(failed)?.file_name();
             let Some(Ok(name)) = file_name.to_str().map(str::parse::<RepositoryName>) else { continue };
-            if self.is_wanted(&name)
-                && let Some(directory) = self.open(name.as_str(), true)
-                && let Ok(description) = directory.describe()
-            {
-                listed.push((name, description));
+            if !self.is_wanted(&name) {
+                continue;
+            }
+            match self.open(name.as_str(), true) {
+                Some(Held::Directory(directory)) => {
+                    if let Ok(description) = directory.describe() {
+                        listed.push((name, Listed::Described(description)));
+                    }
+                }
+                Some(Held::Bucket(bucket)) => listed.push((name, Listed::InBucket(bucket))),
+                None => {}
             }
         }
         listed.sort_by(|a, b| a.0.cmp(&b.0));
@@ -123,30 +159,49 @@ impl Repositories {
         self.only.is_empty() || self.only.contains(name)
     }
 
-    fn is_current(&self, name: &str, directory: &Directory) -> bool {
+    fn is_current(&self, name: &str, held: &Held) -> bool {
         let Ok(name) = name.parse() else { return false };
-        stat(self.place(&name)).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == directory.identity)
+        match (held, self.place(&name)) {
+            (Held::Directory(directory), Place::Directory(path)) => {
+                stat(path).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == directory.identity)
+            }
+            (Held::Bucket(bucket), Place::Bucket(config)) => bucket.config == config,
+            _ => false,
+        }
     }
 
-    /// The directory with the files of a repository.
-    fn place(&self, name: &RepositoryName) -> PathBuf {
-        let elsewhere = self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.directory(name));
-        elsewhere.unwrap_or_else(|| self.root.join(name.as_str()))
+    /// The place of the files of a repository.
+    fn place(&self, name: &RepositoryName) -> Place {
+        let elsewhere = self.elsewhere.as_ref().and_then(|elsewhere| elsewhere.place(name));
+        elsewhere.unwrap_or_else(|| Place::Directory(self.root.join(name.as_str())))
     }
 
-    /// Opens the directory and holds it; lets go of a held one that is gone.
-    fn reopen(&self, name: &str) -> Option<Arc<Directory>> {
+    /// Opens the place and holds it; lets go of a held one that is gone.
+    fn reopen(&self, name: &str) -> Option<Held> {
         let parsed: RepositoryName = name.parse().ok()?;
         if !self.is_wanted(&parsed) {
             return None;
         }
         let _one_at_a_time = self.opening.lock();
-        let opened = Directory::open_at(&self.place(&parsed)).ok().map(Arc::new);
+        let opened = match self.place(&parsed) {
+            Place::Directory(path) => {
+                Directory::open_at(&path).ok().map(|directory| Held::Directory(Arc::new(directory)))
+            }
+            // A repository is removed by removing its directory, wherever its files are.
+            Place::Bucket(_) if !self.root.join(name).is_dir() => None,
+            Place::Bucket(config) => match S3Reader::new(&config) {
+                Ok(reader) => Some(Held::Bucket(Arc::new(Bucket { config, reader }))),
+                Err(error) => {
+                    tracing::warn!(name, %error, "cannot use a bucket");
+                    None
+                }
+            },
+        };
         let held = self.held.load();
         if opened.is_some() || held.contains_key(name) {
             let mut changed = HashMap::clone(&held);
             match &opened {
-                Some(directory) => changed.insert(name.to_owned(), Arc::clone(directory)),
+                Some(held) => changed.insert(name.to_owned(), held.clone()),
                 None => changed.remove(name),
             };
             self.held.store(Arc::new(changed));
@@ -181,7 +236,7 @@ impl Directory {
 
 impl Description {
     /// Takes revision and time from the text of a manifest, whoever signed it.
-    fn of_manifest(bytes: &[u8]) -> Self {
+    pub(super) fn of_manifest(bytes: &[u8]) -> Self {
         let mut description = Self::default();
         for line in bytes.split(|&byte| byte == b'\n').take_while(|line| line != b"--") {
             let Ok(line) = std::str::from_utf8(line) else { break };
@@ -207,7 +262,11 @@ mod tests {
 
     fn revisions(repositories: &Repositories) -> Vec<(String, Option<u64>)> {
         let listed = repositories.list().expect("readable");
-        listed.iter().map(|(name, found)| (name.as_str().to_owned(), found.revision)).collect()
+        let revision = |listed: &Listed| match listed {
+            Listed::Described(found) => found.revision,
+            Listed::InBucket(_) => None,
+        };
+        listed.iter().map(|(name, found)| (name.as_str().to_owned(), revision(found))).collect()
     }
 
     #[test]
@@ -224,7 +283,7 @@ mod tests {
         assert_eq!(revisions(&repositories), [("a.b".to_owned(), Some(1))]);
 
         fs::rename(root.join("a.b"), root.join("old.b")).expect("moved");
-        let held = repositories.open("a.b", false).expect("still held");
+        let Some(Held::Directory(held)) = repositories.open("a.b", false) else { panic!("still held") };
         assert!(repositories.open_if_replaced("a.b", &held).is_none());
         assert!(repositories.open("a.b", false).is_none(), "let go of");
         repository(&root, "a.b", 2);
@@ -236,8 +295,8 @@ mod tests {
     struct Signposts(PathBuf);
 
     impl Elsewhere for Signposts {
-        fn directory(&self, name: &RepositoryName) -> Option<PathBuf> {
-            fs::read_to_string(self.0.join(name.as_str())).ok().map(PathBuf::from)
+        fn place(&self, name: &RepositoryName) -> Option<Place> {
+            fs::read_to_string(self.0.join(name.as_str())).ok().map(|path| Place::Directory(path.into()))
         }
     }
 

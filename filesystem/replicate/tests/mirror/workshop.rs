@@ -16,7 +16,8 @@ use varve_publish::{
 use varve_replicate::{Mirror, MirrorError, MirrorRequest, Mirrored, TagSelection, UnseenProgress};
 use varve_repository::{MetaInfo, PublicKeys, RepositoryName, RepositoryPath, Trust};
 use varve_store::{
-    Deadline, DirectoryStore, Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile, StoreError,
+    AwsEnvironment, Deadline, DirectoryStore, Freshness, ObjectSink, ObjectSource, ObjectStore,
+    RepositoryFile, StoreError,
 };
 use varve_testkit::{Fixture, Scratch};
 
@@ -55,6 +56,7 @@ impl Original {
             keys: scratch.path().join("keys"),
             state: scratch.path().join("state.json"),
             transaction: scratch.path().join("transaction"),
+            aws: AwsEnvironment::default(),
         };
         // Keys take a while to be made.
         fs::create_dir_all(&local.keys).expect("creatable");

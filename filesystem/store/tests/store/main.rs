@@ -9,5 +9,5 @@ mod directory;
 mod http;
 mod https;
 mod nearby;
-mod squid;
 mod s3;
+mod squid;

@@ -132,6 +132,7 @@ impl Mount {
                 nearby: places.cache().join("nearby"),
                 local_repositories: places.repositories(),
                 local_keys: places.keys().to_owned(),
+                local_config: places.config().to_owned(),
             },
             one: target.clone(),
             deadline: self.deadline,
@@ -268,8 +269,8 @@ impl MountSupervisor {
 pub(crate) struct MountWorker {}
 
 impl MountWorker {
-    pub(crate) fn run(self, _: &Invocation) -> Result<(), Failure> {
-        Ok(varve_mount::worker(plan::of_settings)?)
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        Ok(varve_mount::worker(|settings| plan::of_settings(settings, invocation.environment.aws()))?)
     }
 }
 

@@ -13,6 +13,7 @@ mod publish;
 mod resign;
 mod rollback;
 pub(crate) mod shell;
+mod storage;
 mod tag;
 mod transaction;
 mod view;

@@ -8,13 +8,18 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use varve_chassis::{AccessLog, AccessLogFormat, Limits, Server, ServerConfig, Shutdown};
-use varve_replicate::{Elsewhere, RepositoryServer, ServeConfig};
+use varve_publish::Storage;
+use varve_replicate::{Elsewhere, Place, RepositoryServer, ServeConfig};
 use varve_repository::RepositoryName;
+use varve_store::AwsEnvironment;
 
 use crate::commands::repo::local;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::places::Places;
+
+/// How long a bucket may fail before a client is told.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serve repositories over HTTP at /cvmfs/NAME
 #[derive(Args, Debug)]
@@ -62,7 +67,8 @@ impl Serve {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let places = invocation.places()?;
         // Only the repositories of this machine have settings, which may name another directory.
-        let settings = || Box::new(BySettings(places.clone())) as Box<dyn Elsewhere>;
+        let by_settings = BySettings { places: places.clone(), aws: invocation.environment.aws() };
+        let settings = || Box::new(by_settings) as Box<dyn Elsewhere>;
         let repositories = RepositoryServer::new(ServeConfig {
             elsewhere: self.root.is_none().then(settings),
             root: self.root.unwrap_or_else(|| places.repositories()),
@@ -106,15 +112,30 @@ impl Serve {
     }
 }
 
-/// Finds the directory that a repository's settings name.
+/// Finds the directory or the bucket that a repository's settings name.
 #[derive(Debug)]
-struct BySettings(Places);
+struct BySettings {
+    places: Places,
+    aws: AwsEnvironment,
+}
 
 impl Elsewhere for BySettings {
-    fn directory(&self, name: &RepositoryName) -> Option<PathBuf> {
-        let local = local::repository_in(&self.0, name);
+    fn place(&self, name: &RepositoryName) -> Option<Place> {
+        let local = local::repository_in(&self.places, self.aws.clone(), name);
         let settings =
             local.read_settings().inspect_err(|error| tracing::warn!(%name, %error, "no settings"));
-        settings.ok().map(|settings| local.storage(&settings))
+        match settings.ok()?.storage {
+            Storage::Local => None,
+            Storage::Directory(path) => Some(Place::Directory(path)),
+            Storage::S3(storage) => {
+                let mut config = storage
+                    .config(name.as_str(), &self.aws)
+                    .inspect_err(|error| tracing::warn!(%name, %error, "no credentials"))
+                    .ok()?;
+                // Whoever waits for an answer tries again by himself.
+                config.location.patience = config.location.patience.min(PATIENCE);
+                Some(Place::Bucket(config))
+            }
+        }
     }
 }

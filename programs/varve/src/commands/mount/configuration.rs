@@ -45,6 +45,8 @@ pub(crate) struct RepositorySettings {
     pub(crate) local_repositories: PathBuf,
     /// Where this machine's keys are.
     pub(crate) local_keys: PathBuf,
+    /// Where the directory with their settings is.
+    pub(crate) local_config: PathBuf,
 }
 
 impl MountSettings {

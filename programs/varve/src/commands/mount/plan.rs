@@ -7,18 +7,21 @@ use std::time::{Duration, SystemTime};
 
 use rustix::process::{getgid, getuid};
 use varve_mount::{ClientFacts, MountPlan, MountedRepository, PlanRoot, RepositorySource};
+use varve_publish::LocalRepository;
 use varve_repository::{PublicKeys, Reference, Repository, RepositoryName, Trust};
-use varve_store::{ByteSize, Cache, CacheConfig, DirectoryStore, HttpSource, ObjectSource};
+use varve_store::{AwsEnvironment, ByteSize, Cache, CacheConfig, HttpSource, ObjectSource, ObjectStore};
 
 use super::configuration::{MountSettings, RepositorySettings};
 use crate::client::{Origin, Settings, nearby};
+use crate::places::Places;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
 /// The plan of the settings that came with an order.
-pub(super) fn of_settings(settings: &serde_json::Value) -> Result<MountPlan, AnyError> {
+/// Who asks where they name an S3 service is not in them.
+pub(super) fn of_settings(settings: &serde_json::Value, aws: AwsEnvironment) -> Result<MountPlan, AnyError> {
     let settings: MountSettings = serde_json::from_value(settings.clone())?;
-    let repositories = Repositories::open(settings.repository.clone())?;
+    let repositories = Repositories::open(settings.repository.clone(), aws)?;
     let target = settings.target().map_err(|_| "malformed repository name")?;
     let root = match target {
         Some((name, reference)) => {
@@ -43,14 +46,15 @@ pub(super) fn of_settings(settings: &serde_json::Value) -> Result<MountPlan, Any
 struct Repositories {
     settings: RepositorySettings,
     cache: Arc<Cache>,
+    aws: AwsEnvironment,
 }
 
 impl Repositories {
-    fn open(settings: RepositorySettings) -> Result<Self, AnyError> {
+    fn open(settings: RepositorySettings, aws: AwsEnvironment) -> Result<Self, AnyError> {
         let mut config = CacheConfig::new(&settings.cache, SystemTime::now);
         config.quota = settings.cache_quota.map(ByteSize::bytes);
         let cache = Arc::new(Cache::open(&config)?);
-        Ok(Self { settings, cache })
+        Ok(Self { settings, cache, aws })
     }
 
     /// `None` if it is neither on this machine nor are there servers.
@@ -67,8 +71,11 @@ impl Repositories {
         let asked_for =
             settings.servers.as_ref().is_some_and(|servers| servers.origin == Origin::CommandLine);
         let source: Arc<dyn ObjectSource> = if !asked_for && directory.is_dir() {
-            client.hosts = vec![directory.display().to_string()];
-            Arc::new(DirectoryStore::open(&directory)?)
+            let local = self.local(name, directory);
+            let settings = local.read_settings()?;
+            client.hosts = vec![local.place(&settings)];
+            let store: Arc<dyn ObjectStore> = Arc::from(local.open_store(&settings)?);
+            store
         } else {
             let Some(mut config) = settings.http(name)? else { return Ok(None) };
             if settings.geo.as_ref().is_some_and(|geo| geo.value) {
@@ -106,6 +113,19 @@ impl Repositories {
         let client = self.settings.sources.load(name)?;
         client.warnings().for_each(|warning| tracing::warn!("{warning}"));
         Ok(client.settings)
+    }
+
+    fn local(&self, name: &RepositoryName, directory: PathBuf) -> LocalRepository {
+        LocalRepository {
+            name: name.clone(),
+            directory,
+            settings: Places::settings_in(&self.settings.local_config, name),
+            keys: self.settings.local_keys.clone(),
+            // A mount doesn't publish.
+            state: PathBuf::new(),
+            transaction: PathBuf::new(),
+            aws: self.aws.clone(),
+        }
     }
 
     /// The configured keys. For those of CernVM-FS's files this machine's own key of the repository stands in.

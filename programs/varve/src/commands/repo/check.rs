@@ -3,12 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::thread::available_parallelism;
 
 use clap::Args;
-use varve_publish::{CheckOptions, CheckProgress, CheckReport, check};
+use varve_publish::{CheckOptions, CheckProgress, CheckReport, Storage, check};
 use varve_repository::{PublicKeys, RepositoryName, RepositoryPath, Trust};
-use varve_store::DirectoryStore;
+use varve_store::{DirectoryStore, ObjectStore};
 
 use super::local;
 use crate::exit_code::ExitCode;
@@ -41,10 +40,6 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let repository = local::repository(invocation, &self.name)?;
-        let directory = match &self.directory {
-            Some(directory) => directory.clone(),
-            None => repository.storage(&repository.read_settings().map_err(Failure::usage_error)?),
-        };
         let keys = if self.key.is_empty() {
             vec![repository.keys.join(format!("{}.pub", self.name))]
         } else {
@@ -53,11 +48,17 @@ impl Check {
         let keys = PublicKeys::load(&keys).map_err(|error| {
             Failure::new(ExitCode::Usage, error).hint("name the master key's public half with --key FILE")
         })?;
-        let store = DirectoryStore::open(directory)?;
-        let threads = available_parallelism().map_or(1, usize::from);
+        let (store, storage): (Box<dyn ObjectStore>, _) = match &self.directory {
+            Some(directory) => (Box::new(DirectoryStore::open(directory)?), Storage::Local),
+            None => {
+                let settings = repository.read_settings().map_err(Failure::usage_error)?;
+                (repository.open_store(&settings)?, settings.storage)
+            }
+        };
+        let threads = local::readers(&storage).get();
         let options = CheckOptions { data: self.data, threads };
         let progress = Shown::new(invocation);
-        let report = check(&store, &self.name, &Trust::in_keys(keys), invocation.now(), options, &progress);
+        let report = check(&*store, &self.name, &Trust::in_keys(keys), invocation.now(), options, &progress);
         progress.finish();
         self.print(invocation, &report)
     }

@@ -1,10 +1,11 @@
 //! `varve repo create`: keys, whitelist and an empty first revision.
 
 use clap::Args;
-use varve_publish::{CreateRequest, NestingFile, SettingsFile, create};
+use varve_publish::{CreateRequest, NestingFile, PublishError, SettingsFile, create};
 use varve_repository::{MetaInfo, RepositoryName};
 
 use super::local;
+use super::storage::StorageOptions;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 
@@ -35,6 +36,8 @@ pub(crate) struct Create {
     /// Make nested catalogs only where a marker or the dirtab asks for them
     #[arg(long)]
     no_auto_nesting: bool,
+    #[command(flatten)]
+    storage: StorageOptions,
     /// What the repository is for, shown to whoever looks at it
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
@@ -52,14 +55,16 @@ impl Create {
             nesting: self
                 .no_auto_nesting
                 .then(|| NestingFile { automatic: Some(false), ..NestingFile::default() }),
+            storage: self.storage.to_settings()?,
             ..SettingsFile::default()
         };
         let owner = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let meta_info = MetaInfo { description: self.description, ..MetaInfo::default() };
+        let place = local.place(&settings.resolve().map_err(PublishError::from)?);
         invocation.output.say("making keys");
         create(&local, &CreateRequest { settings, meta_info, owner, now: invocation.now() })?;
         let public = local.keys.join(format!("{}.pub", self.name));
-        invocation.output.say(format!("made {} in {}", self.name, local.directory.display()));
+        invocation.output.say(format!("made {} in {place}", self.name));
         invocation.output.say(format!("its public key is {}", public.display()));
         Ok(())
     }

@@ -10,7 +10,7 @@ use varve_publish::{Aspect, Change, Difference, LocalRepository, diff, info, lis
 use varve_repository::{
     CatalogLoader, CatalogReference, Entry, Node, Reference, RepositoryName, RepositoryPath, Snapshot,
 };
-use varve_store::{Cache, CacheConfig, Deadline, DirectoryStore};
+use varve_store::{Cache, CacheConfig, Deadline, ObjectStore};
 
 use super::local;
 use crate::exit_code::ExitCode;
@@ -54,9 +54,9 @@ impl Diff {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let repository = local::repository(invocation, &self.name)?;
         let settings = repository.read_settings().map_err(Failure::usage_error)?;
-        let store = DirectoryStore::open(repository.storage(&settings))?;
+        let store: Arc<dyn ObjectStore> = Arc::from(repository.open_store(&settings)?);
         let cache = Cache::open(&CacheConfig::new(invocation.places()?.cache(), SystemTime::now))?;
-        let loader = Arc::new(CatalogLoader::new(Arc::new(store), Arc::new(cache)));
+        let loader = Arc::new(CatalogLoader::new(store, Arc::new(cache)));
         let snapshot = |reference| -> Result<Snapshot, Failure> {
             let hash = root_catalog(&repository, reference, invocation.now())?;
             let root = CatalogReference { path: RepositoryPath::ROOT, hash, size: None };

@@ -70,13 +70,9 @@ impl Gc {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let local = local::repository(invocation, &self.name)?;
         let now = invocation.now();
-        let threads = self.threads.or_else(|| std::thread::available_parallelism().ok());
-        let request = CollectRequest {
-            keep: self.keep(now),
-            dry_run: self.dry_run,
-            threads: threads.unwrap_or(NonZeroUsize::MIN),
-            now,
-        };
+        let settings = local.read_settings().map_err(Failure::usage_error)?;
+        let threads = self.threads.unwrap_or_else(|| local::readers(&settings.storage));
+        let request = CollectRequest { keep: self.keep(now), dry_run: self.dry_run, threads, now };
         let progress = Shown::start(invocation);
         let collected = collect(&local, &request, &progress)?;
         progress.finish();

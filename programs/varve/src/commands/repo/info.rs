@@ -38,7 +38,7 @@ struct Report {
     garbage_collectable: bool,
     whitelist_expires: String,
     whitelist_expired: bool,
-    directory: std::path::PathBuf,
+    directory: String,
 }
 
 impl Info {
@@ -63,7 +63,7 @@ impl Info {
             garbage_collectable: info.settings.garbage_collectable,
             whitelist_expires: info.whitelist_expiry,
             whitelist_expired: info.whitelist_expired,
-            directory: local.storage(&info.settings),
+            directory: local.place(&info.settings),
         };
         if report.whitelist_expired {
             invocation.output.warn(format!(
@@ -91,7 +91,7 @@ fn text(report: &Report) -> String {
         ("root catalog", format!("{} and {} nested", report.root_catalog, count(report.nested_catalogs))),
         ("contents", contents),
         ("tags", count(report.tags)),
-        ("stored", format!("{} in {}", report.compression, report.directory.display())),
+        ("stored", format!("{} in {}", report.compression, report.directory)),
         ("time to live", format!("{} s", report.ttl_seconds)),
         ("whitelist", format!("until {}", report.whitelist_expires)),
     ];

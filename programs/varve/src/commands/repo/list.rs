@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
@@ -32,7 +31,7 @@ struct Listed {
     tags: Option<u64>,
     files: Option<u64>,
     bytes: Option<u64>,
-    directory: PathBuf,
+    directory: String,
 }
 
 impl Row for Listed {
@@ -49,7 +48,7 @@ impl Row for Listed {
             count(self.tags),
             count(self.files),
             or_dash(self.bytes.map(|bytes| HumanBytes(bytes).to_string())),
-            self.directory.display().to_string(),
+            self.directory.clone(),
         ]
     }
 }
@@ -89,6 +88,7 @@ fn look(invocation: &Invocation, name: &RepositoryName) -> Result<Listed, Failur
         tags: info.map(|info| info.tags),
         files: info.map(|info| info.counters.regular_files),
         bytes: info.map(|info| info.counters.file_bytes),
-        directory: info.map_or_else(|| local.directory.clone(), |info| local.storage(&info.settings)),
+        directory: info
+            .map_or_else(|| local.directory.display().to_string(), |info| local.place(&info.settings)),
     })
 }

@@ -1,10 +1,12 @@
 //! What the verbs of `varve repo` share: where a repository's parts lie, and progress in the program's words.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use varve_publish::{LocalRepository, Phase};
+use varve_publish::{LocalRepository, Phase, Storage};
 use varve_repository::{EntryName, RepositoryName, RepositoryPath};
+use varve_store::AwsEnvironment;
 
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -14,13 +16,16 @@ use crate::progress::{Progress, Unit};
 /// How many files go by between two names that are shown.
 const FILES_PER_NAME: u64 = 16;
 
+/// Threads that read from a service, each with a catalog in memory.
+const READERS_OF_A_SERVICE: NonZeroUsize = NonZeroUsize::new(8).expect("because it is not zero");
+
 /// The repository called `name`, whether it exists or not.
 pub(crate) fn repository(invocation: &Invocation, name: &RepositoryName) -> Result<LocalRepository, Failure> {
-    Ok(repository_in(&invocation.places()?, name))
+    Ok(repository_in(&invocation.places()?, invocation.environment.aws(), name))
 }
 
 /// The same of known places.
-pub(crate) fn repository_in(places: &Places, name: &RepositoryName) -> LocalRepository {
+pub(crate) fn repository_in(places: &Places, aws: AwsEnvironment, name: &RepositoryName) -> LocalRepository {
     LocalRepository {
         name: name.clone(),
         directory: places.repository(name),
@@ -28,6 +33,16 @@ pub(crate) fn repository_in(places: &Places, name: &RepositoryName) -> LocalRepo
         keys: places.keys().to_owned(),
         state: publish_state(places.cache(), name),
         transaction: places.transaction(name),
+        aws,
+    }
+}
+
+/// How many threads look through a repository: one per core, and more where each of them mostly waits for an answer.
+pub(crate) fn readers(storage: &Storage) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    match storage {
+        Storage::Local | Storage::Directory(_) => cores,
+        Storage::S3(_) => cores.max(READERS_OF_A_SERVICE),
     }
 }
 

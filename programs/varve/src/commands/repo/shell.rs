@@ -68,7 +68,7 @@ enum Fate {
 impl Shell {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let places = invocation.places()?;
-        let local = local::repository_in(&places, &self.name);
+        let local = local::repository(invocation, &self.name)?;
         let found = Transaction::find(&local).map_err(PublishError::from)?;
         let continued = found.is_some();
         let transaction = match found {

@@ -47,7 +47,7 @@ struct Report {
 impl Open {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let places = invocation.places()?;
-        let local = local::repository_in(&places, &self.name);
+        let local = local::repository(invocation, &self.name)?;
         let view = self
             .view
             .map(|view| std::path::absolute(&view).map_err(|error| Failure::io("find", &view, error)));
