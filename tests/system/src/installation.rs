@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use varve_testkit::{ProcessGuard, Scratch, wait_for};
+use varve_testkit::{ProcessGuard, S3Server, Scratch, wait_for};
 
 /// A temporary home of the program. On drop its mounts and servers are gone, and its files too.
 pub struct Installation {
@@ -16,6 +16,29 @@ pub struct Installation {
     program: PathBuf,
     /// How many servers have been started, for a log of its own for each.
     servers: Cell<u32>,
+    /// What `varve repo create` is told about the storage.
+    storage: Vec<String>,
+}
+
+/// Makes two tests of each scenario, a function of an installation: one with repositories in local directories, one with
+/// repositories on S3.
+#[macro_export]
+macro_rules! on_each_storage {
+    ($($scenario:ident),* $(,)?) => {$(
+        mod $scenario {
+            #[test]
+            fn directory() {
+                super::$scenario(&$crate::Installation::new());
+            }
+
+            #[test]
+            fn s3() {
+                if let Some(server) = varve_testkit::S3Server::start() {
+                    super::$scenario(&$crate::Installation::on_s3(&server.url()));
+                }
+            }
+        }
+    )*};
 }
 
 /// What a call of the program ended with.
@@ -60,7 +83,37 @@ impl Installation {
     pub fn new() -> Self {
         let program = program();
         assert!(program.exists(), "{} is missing: run 'cargo build -p varve' first", program.display());
-        Self { scratch: Scratch::new(), program, servers: Cell::new(0) }
+        Self { scratch: Scratch::new(), program, servers: Cell::new(0), storage: Vec::new() }
+    }
+
+    /// An empty home, whose repositories have their objects in the bucket of an [`S3Server`] that is reached at `url`.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    pub fn on_s3(url: &str) -> Self {
+        let place = format!("s3://{}/some/prefix", S3Server::BUCKET);
+        let options = ["--storage", &place, "--s3-endpoint", url, "--s3-allow-http"];
+        Self { storage: options.map(str::to_owned).into(), ..Self::new() }
+    }
+
+    /// Makes a repository, with more options behind.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn create(&self, name: &str, options: &[&str]) {
+        let storage: Vec<&str> = self.storage.iter().map(String::as_str).collect();
+        self.run(&[&["repo", "create", name], &storage[..], options].concat());
+    }
+
+    /// The part of a repository's settings that says where its objects are; empty if they are in its directory.
+    pub fn storage_settings(&self, name: &str) -> String {
+        let settings = fs::read_to_string(self.settings(name)).unwrap_or_default();
+        settings.find("[storage]").map_or(String::new(), |at| settings[at..].to_owned())
+    }
+
+    /// The settings of a repository.
+    pub fn settings(&self, name: &str) -> PathBuf {
+        self.path("home/config/repositories").join(format!("{name}.toml"))
     }
 
     /// A path below the temporary directory.
@@ -86,7 +139,8 @@ impl Installation {
     /// The program with arguments, to be run by the caller.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: &[A]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(arguments).env("VARVE_HOME", self.path("home")).stdin(Stdio::null());
+        command.args(arguments).stdin(Stdio::null());
+        self.set_environment(&mut command);
         command
     }
 
@@ -133,8 +187,15 @@ impl Installation {
         path.push(env::var_os("PATH").unwrap_or_default());
         let mut command = Command::new("sh");
         command.args(["-euc", script]).current_dir(self.directory("work")).env("PATH", path);
-        command.env("VARVE_HOME", self.path("home")).stdin(Stdio::null());
+        command.stdin(Stdio::null());
+        self.set_environment(&mut command);
         command
+    }
+
+    fn set_environment(&self, command: &mut Command) {
+        command.env("VARVE_HOME", self.path("home"));
+        command.env("AWS_ACCESS_KEY_ID", S3Server::KEY_ID).env("AWS_SECRET_ACCESS_KEY", S3Server::SECRET);
+        command.env_remove("AWS_SESSION_TOKEN");
     }
 
     /// Serves the repositories of this installation, or those that lie in `root`.
@@ -199,7 +260,7 @@ impl Installation {
     /// # Panics
     /// If it fails.
     pub fn publish(&self, name: &str, tree: &Path) {
-        self.run(&["repo", "create", name]);
+        self.create(name, &[]);
         self.run(&[OsStr::new("repo"), "publish".as_ref(), name.as_ref(), tree.as_ref()]);
     }
 }

@@ -30,6 +30,8 @@ mod republish;
 mod shells;
 #[path = "scenarios/squid.rs"]
 mod squid;
+#[path = "scenarios/storage.rs"]
+mod storage;
 #[path = "scenarios/takeover.rs"]
 mod takeover;
 #[path = "scenarios/tampering.rs"]

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Instant;
 
-use varve_system::Installation;
+use varve_system::{Installation, on_each_storage};
 use varve_testkit::{ProcessGuard, Random, TreeBuilder, TreeSize};
 
 /// How often one is killed.
@@ -14,13 +14,13 @@ const NAME: &str = "collected.lab.example";
 
 const ONE: [&str; 5] = ["repo", "gc", NAME, "--keep-revisions", "1"];
 
-#[test]
-fn a_killed_collection_leaves_a_sound_repository_and_the_next_one_completes_it() {
-    let installation = Installation::new();
+on_each_storage!(a_killed_collection_leaves_a_sound_repository_and_the_next_one_completes_it);
+
+fn a_killed_collection_leaves_a_sound_repository_and_the_next_one_completes_it(installation: &Installation) {
     let tree = installation.path("tree");
     TreeBuilder::random(&tree, 4, TreeSize { directories: 20, files: 100, largest: 50_000 });
     let path = tree.to_str().expect("because scratch paths are text");
-    installation.run(&["repo", "create", NAME]);
+    installation.create(NAME, &[]);
     let mut random = Random::new(9);
     let mut change = |installation: &Installation| {
         for file in 0..40 {
@@ -33,12 +33,12 @@ fn a_killed_collection_leaves_a_sound_repository_and_the_next_one_completes_it()
     let mut instants = Random::new(10);
     let mut killed = 0;
     // One that nobody kills tells how long one takes; then each that ends before it is killed is the new measure.
-    (0..4).for_each(|_| change(&installation));
+    (0..4).for_each(|_| change(installation));
     let begun = Instant::now();
     installation.run(&ONE);
     let mut usual = begun.elapsed();
     for round in 0..TIMES {
-        (0..3).for_each(|_| change(&installation));
+        (0..3).for_each(|_| change(installation));
         let mut command = installation.command(&ONE);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut collection = ProcessGuard::start(&mut command).expect("because the program exists");
@@ -57,13 +57,13 @@ fn a_killed_collection_leaves_a_sound_repository_and_the_next_one_completes_it()
         installation.run(&["repo", "check", "--data", NAME]);
         // Every other time something is published over what is left.
         if round % 2 == 1 {
-            change(&installation);
+            change(installation);
         }
         installation.run(&ONE);
-        let report = report(&installation, &["repo", "check", "--data", NAME, "--json"]);
+        let report = report(installation, &["repo", "check", "--data", NAME, "--json"]);
         assert_eq!(report["orphans"], 0, "round {round}");
         // The newest and the one before it, which a tag names.
-        let again = report_of_nothing(&installation);
+        let again = report_of_nothing(installation);
         assert_eq!(again["revisions_kept"], 2, "round {round}");
     }
     assert!(killed > TIMES / 4, "only {killed} of {TIMES} were killed in time");

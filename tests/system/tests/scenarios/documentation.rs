@@ -9,13 +9,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use varve_system::{Installation, Server, fuse_is_missing, overlays_are_missing};
-use varve_testkit::TreeBuilder;
+use varve_testkit::{S3Server, TreeBuilder};
 
 /// What a fence may be marked with: `sh` is run; the others are shown, and no commands.
 const MARKS: [&str; 5] = ["sh", "text", "ini", "toml", "json"];
 
 /// Where documented servers listen.
 const LISTEN: &str = "0.0.0.0:8000";
+
+/// The documented S3 service.
+const S3: &str = "https://s3.example.org";
+
+/// Its bucket.
+const S3_BUCKET: &str = "s3://software/";
 
 /// What documented clients call them.
 const PUBLISHER: &str = "publisher:8000";
@@ -26,7 +32,13 @@ fn what_the_documentation_says_can_be_typed() {
     for page in pages() {
         let name = page.display();
         let text = fs::read_to_string(&page).expect("because the page is in the tree");
-        let mut typist = Typist::new();
+        let s3 = if text.contains(S3) {
+            let Some(server) = S3Server::start() else { continue };
+            Some(server)
+        } else {
+            None
+        };
+        let mut typist = Typist::new(s3);
         for block in shell_blocks(&text).unwrap_or_else(|fault| panic!("{name}: {fault}")) {
             println!("{name}:\n{block}");
             commands += block.lines().count();
@@ -75,15 +87,16 @@ fn shell_blocks(page: &str) -> Result<Vec<&str>, String> {
 struct Typist {
     installation: Installation,
     server: Option<Server>,
+    s3: Option<S3Server>,
 }
 
 impl Typist {
-    fn new() -> Self {
+    fn new(s3: Option<S3Server>) -> Self {
         let installation = Installation::new();
         TreeBuilder::new(&installation.directory("work/tree"))
             .file("bin/hello", b"#!/bin/sh\necho hello\n")
             .finish();
-        Self { installation, server: None }
+        Self { installation, server: None, s3 }
     }
 
     /// Types a block: commands that end together, servers by themselves.
@@ -116,6 +129,14 @@ impl Typist {
         let script = match &self.server {
             Some(server) => script.replace(PUBLISHER, &format!("127.0.0.1:{}", server.port())),
             None => script.to_owned(),
+        };
+        let script = match &self.s3 {
+            Some(s3) => script
+                .replace(S3, &format!("{} --s3-allow-http", s3.url()))
+                .replace(S3_BUCKET, &format!("s3://{}/", S3Server::BUCKET))
+                .replace("AWS_ACCESS_KEY_ID=publisher", &format!("AWS_ACCESS_KEY_ID={}", S3Server::KEY_ID))
+                .replace("the secret", S3Server::SECRET),
+            None => script,
         };
         assert!(!script.contains(PUBLISHER), "nobody serves yet:\n{script}");
         let outcome = self.installation.end(self.installation.shell(&script));

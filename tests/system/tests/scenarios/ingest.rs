@@ -4,20 +4,20 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use varve_system::{Installation, fuse_is_missing};
+use varve_system::{Installation, fuse_is_missing, on_each_storage};
 use varve_testkit::{ProcessGuard, Random, TreeBuilder, TreeSize, assert_same, listing};
 
 const NAME: &str = "ingest.lab.example";
 
-#[test]
-fn a_packed_tree_is_seen_as_it_was() {
+on_each_storage!(a_packed_tree_is_seen_as_it_was, what_is_cut_off_or_killed_changes_nothing);
+
+fn a_packed_tree_is_seen_as_it_was(installation: &Installation) {
     if fuse_is_missing() {
         return;
     }
-    let installation = Installation::new();
     let tree = installation.directory("work/tree");
     TreeBuilder::random(&tree, 8, TreeSize { directories: 20, files: 200, largest: 300_000 });
-    installation.run(&["repo", "create", NAME]);
+    installation.create(NAME, &[]);
     for (option, at) in [("--gzip", "zipped"), ("--format=pax", "a/b/plain")] {
         let script = format!("tar {option} -c -C tree . | varve repo ingest {NAME} - --at {at}");
         let outcome = installation.end(installation.shell(&script));
@@ -54,16 +54,14 @@ fn without_links_and_directories(listing: &str) -> String {
     listing.lines().map(short).collect()
 }
 
-#[test]
-fn what_is_cut_off_or_killed_changes_nothing() {
-    let installation = Installation::new();
+fn what_is_cut_off_or_killed_changes_nothing(installation: &Installation) {
     let tree = installation.directory("work/tree");
     let mut random = Random::new(4);
     for number in 0..40 {
         fs::write(tree.join(format!("file{number}")), random.bytes(100_000))
             .expect("because the tree is ours");
     }
-    installation.run(&["repo", "create", NAME]);
+    installation.create(NAME, &[]);
     let outcome = installation.end(installation.shell("tar -cf whole.tar -C tree ."));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     let archive = fs::read(installation.path("work/whole.tar")).expect("because it was just made");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use varve_system::{Installation, fuse_is_missing};
+use varve_system::{Installation, fuse_is_missing, on_each_storage};
 use varve_testkit::{ProcessGuard, Random, TreeBuilder, TreeSize, assert_same, listing, wait_until};
 
 /// How often each is killed.
@@ -14,19 +14,19 @@ const TIMES: u32 = 50;
 
 const NAME: &str = "killed.lab.example";
 
-#[test]
-fn a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds() {
-    let installation = Installation::new();
+on_each_storage!(a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds);
+
+fn a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds(installation: &Installation) {
     let tree = installation.path("tree");
     TreeBuilder::random(&tree, 1, TreeSize { directories: 40, files: 300, largest: 200_000 });
     let path = tree.to_str().expect("because scratch paths are text");
-    installation.run(&["repo", "create", NAME]);
+    installation.create(NAME, &[]);
     let begun = Instant::now();
     installation.run(&["repo", "publish", NAME, path]);
     // How long a publish takes at most: each that ends before it is killed is the new measure, however busy the machine.
     let mut usual = begun.elapsed();
     let mut random = Random::new(3);
-    let mut acknowledged = revision(&installation);
+    let mut acknowledged = revision(installation);
     let mut killed = 0;
     for round in 0..TIMES {
         // Much changes every time, so that there is something to be killed in.
@@ -50,7 +50,7 @@ fn a_killed_publish_leaves_the_old_revision_and_the_next_one_succeeds() {
                 killed += 1;
             }
         }
-        let now = revision(&installation);
+        let now = revision(installation);
         assert!(now >= acknowledged, "round {round}: revision {acknowledged} was lost, {now} is there");
         acknowledged = now;
         if round % 10 == 9 {

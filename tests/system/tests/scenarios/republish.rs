@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use varve_system::{Installation, fuse_is_missing};
+use varve_system::{Installation, fuse_is_missing, on_each_storage};
 use varve_testkit::{Fixture, assert_same, listing, magic_listing};
 
 /// The settings that the fixtures were published with.
@@ -14,13 +14,13 @@ average = 65536
 maximum = 131072
 ";
 
-#[test]
-fn objects_of_the_original_come_out_again() {
+on_each_storage!(objects_of_the_original_come_out_again);
+
+fn objects_of_the_original_come_out_again(installation: &Installation) {
     if fuse_is_missing() {
         return;
     }
     for (fixture, algorithm) in [(Fixture::sha1(), "sha1"), (Fixture::rmd160(), "rmd160")] {
-        let installation = Installation::new();
         let root = installation.directory("served");
         fixture.copy_served(&root.join(fixture.name())).expect("because the fixture is complete");
         let server = installation.serve(Some(&root));
@@ -34,10 +34,10 @@ fn objects_of_the_original_come_out_again() {
                 &format!("mnt/{tag}"),
                 &["--raw-links"],
             );
-            let name = format!("again-{tag}.lab.example");
-            installation.run(&["repo", "create", "--hash", algorithm, &name]);
-            let settings = installation.path("home/config/repositories").join(format!("{name}.toml"));
-            fs::write(settings, format!("hash = \"{algorithm}\"\n{EXACT}"))
+            let name = format!("again-{tag}-{algorithm}.lab.example");
+            installation.create(&name, &["--hash", algorithm]);
+            let storage = installation.storage_settings(&name);
+            fs::write(installation.settings(&name), format!("hash = \"{algorithm}\"\n{EXACT}{storage}"))
                 .expect("because the home is ours");
             let published = mounted.to_str().expect("because scratch paths are text");
             installation.run(&["repo", "publish", &name, published]);
