@@ -8,13 +8,14 @@
 mod listening;
 mod schedule;
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use varve_repository::RepositoryName;
-use varve_store::Deadline;
+use varve_store::{Deadline, Freshness};
 
 use self::listening::Listening;
 use self::schedule::Schedule;
@@ -96,6 +97,7 @@ pub(crate) fn start(tree: Arc<Tree>, announcer: Announcer) -> Nudge {
 /// What came of asking for a repository; nothing if that panicked.
 struct Answer {
     name: RepositoryName,
+    freshness: Freshness,
     pause: Option<Duration>,
 }
 
@@ -105,6 +107,7 @@ fn run(tree: &Arc<Tree>, announcer: &Arc<Announcer>, nudges: &Receiver<Sender<()
     let (answer, answers) = crossbeam_channel::unbounded::<Answer>();
     let mut schedule = Schedule::default();
     let mut listening = Listening::new();
+    let mut announced = HashSet::new();
     loop {
         let following: Vec<_> = tree.attached().into_iter().filter(|attached| attached.follows()).collect();
         for attached in following {
@@ -117,17 +120,26 @@ fn run(tree: &Arc<Tree>, announcer: &Arc<Announcer>, nudges: &Receiver<Sender<()
             });
             if schedule.begin(&attached.name, now) {
                 let (tree, announcer, answer) = (Arc::clone(tree), Arc::clone(announcer), answer.clone());
-                pool.run(move || ask(&tree, &attached, &announcer, &answer));
+                let freshness = match announced.remove(&attached.name) {
+                    true => Freshness::Revalidated,
+                    false => Freshness::Cached,
+                };
+                pool.run(move || ask(&tree, &attached, freshness, &announcer, &answer));
             }
         }
         let wait = schedule.pause(Instant::now()).unwrap_or(LOOK).min(LOOK);
         crossbeam_channel::select! {
-            recv(answers) -> answer => if let Ok(Answer { name, pause }) = answer {
+            recv(answers) -> answer => if let Ok(Answer { name, freshness, pause }) = answer {
+                if pause.is_none() && freshness == Freshness::Revalidated {
+                    announced.insert(name.clone());
+                }
                 let longest = || longest_pause(tree, &name);
                 schedule.ended(&name, Instant::now(), pause.unwrap_or_else(longest), pause.is_some());
             },
             recv(listening.heard()) -> heard => if let Ok(name) = heard {
                 schedule.hurry_one(&name, Instant::now());
+                // What caches on the way have is older than that.
+                announced.insert(name);
             },
             recv(nudges) -> nudge => match nudge {
                 Ok(done) => {
@@ -144,8 +156,14 @@ fn run(tree: &Arc<Tree>, announcer: &Arc<Announcer>, nudges: &Receiver<Sender<()
     }
 }
 
-fn ask(tree: &Arc<Tree>, attached: &Arc<Attached>, announcer: &Announcer, answer: &Sender<Answer>) {
-    let result = std::panic::catch_unwind(AssertUnwindSafe(|| refresh(tree, attached, announcer)));
+fn ask(
+    tree: &Arc<Tree>,
+    attached: &Arc<Attached>,
+    freshness: Freshness,
+    announcer: &Announcer,
+    answer: &Sender<Answer>,
+) {
+    let result = std::panic::catch_unwind(AssertUnwindSafe(|| refresh(tree, attached, freshness, announcer)));
     if let Ok(Err(failure)) = &result {
         tracing::warn!(
             repository = %attached.name,
@@ -154,7 +172,7 @@ fn ask(tree: &Arc<Tree>, attached: &Arc<Attached>, announcer: &Announcer, answer
         );
     }
     let pause = result.ok().and_then(Result::ok).map(|ttl| pause_of(attached, ttl));
-    let _ = answer.send(Answer { name: attached.name.clone(), pause });
+    let _ = answer.send(Answer { name: attached.name.clone(), freshness, pause });
 }
 
 /// How late a repository that can't be reached is tried again at the latest.
@@ -171,9 +189,14 @@ fn pause_of(attached: &Attached, ttl: Duration) -> Duration {
 }
 
 /// Asks for the manifest, shows its revision if that is a later one, and says how long it lives.
-fn refresh(tree: &Arc<Tree>, attached: &Arc<Attached>, announcer: &Announcer) -> Result<Duration, Failure> {
+fn refresh(
+    tree: &Arc<Tree>,
+    attached: &Arc<Attached>,
+    freshness: Freshness,
+    announcer: &Announcer,
+) -> Result<Duration, Failure> {
     let deadline = Deadline::after(PATIENCE);
-    let fetched = attached.mounted.repository.fetch_manifest((tree.plan.now)(), deadline)?;
+    let fetched = attached.mounted.repository.fetch_manifest(freshness, (tree.plan.now)(), deadline)?;
     if let Some(error) = fetched.offline {
         return Err(error.into());
     }

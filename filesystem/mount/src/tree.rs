@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, Guard};
 use varve_repository::{
     Catalog, CatalogReference, EntryKind, EntryView, Reference, RepositoryName, RepositoryPath,
 };
-use varve_store::Deadline;
+use varve_store::{Deadline, Freshness};
 
 use crate::attached::{Attached, ErrorCount, Revision};
 use crate::contents::{Ahead, Contents, OpenObjects};
@@ -355,7 +355,8 @@ impl Tree {
                     (None, CatalogReference { path: RepositoryPath::ROOT, hash: *hash, size: None })
                 }
                 reference => {
-                    let fetched = mounted.repository.fetch_manifest((self.plan.now)(), deadline)?;
+                    let fetched =
+                        mounted.repository.fetch_manifest(Freshness::Cached, (self.plan.now)(), deadline)?;
                     if let Some(error) = &fetched.offline {
                         tracing::warn!(repository = %name, error = chain(error), "no server answers, mounting what is kept");
                     }

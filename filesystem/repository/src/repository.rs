@@ -79,19 +79,22 @@ impl Repository {
     /// process or by another one with the same cache. If no server answers at all, it is the one seen before, even when
     /// its whitelist has expired since: it was valid when it was kept, and nothing can replace it.
     ///
+    /// Caches on the way may answer with a manifest that they have had for a while, unless `freshness` says otherwise.
+    ///
     /// # Errors
     /// [`RepositoryError::Trust`] for files that are not genuine, [`RepositoryError::Downgrade`] for a revision older than
     /// the one seen, [`RepositoryError::Store`] if no server answers and none was seen.
     pub fn fetch_manifest(
         &self,
+        freshness: Freshness,
         now: SystemTime,
         deadline: Deadline,
     ) -> Result<FetchedManifest, RepositoryError> {
         let known = self.known(now, deadline);
         let mut refused = None;
-        // Once as usual, once past all caches, then each other server.
+        // Once as asked for, once past all caches, then each other server.
         for attempt in 0..=self.source.mirrors().max(1) {
-            let freshness = if attempt == 0 { Freshness::Cached } else { Freshness::Revalidated };
+            let freshness = if attempt == 0 { freshness } else { Freshness::Revalidated };
             if attempt > 1 {
                 self.source.leave_mirror();
             }

@@ -149,7 +149,8 @@ fn every_revision_is_found_by_tag_hash_and_time() {
     for name in crate::fixture::NAMES {
         let scene = Scene::new(name, 1);
         let repository = scene.open();
-        let manifest = repository.fetch_manifest(now(), soon()).expect("a manifest").manifest;
+        let manifest =
+            repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest").manifest;
         let select = |text: &str| {
             let reference: Reference = text.parse().expect("because no text is refused");
             repository.select(&manifest, &reference, soon())
@@ -171,7 +172,7 @@ fn every_revision_is_found_by_tag_hash_and_time() {
     }
     let scene = Scene::new("fix1.lab.example", 1);
     let repository = scene.open();
-    let manifest = repository.fetch_manifest(now(), soon()).expect("a manifest").manifest;
+    let manifest = repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest").manifest;
     // 1795221376: after v1 (…375), before v2-none (…377).
     let reference: Reference = "2026-11-21T00:36:16Z".parse().expect("because no text is refused");
     let tag = repository.tag(&manifest, &reference, soon()).expect("a tag");
@@ -183,7 +184,8 @@ fn what_the_manifest_names_is_read() {
     for name in crate::fixture::NAMES {
         let scene = Scene::new(name, 1);
         let repository = scene.open();
-        let manifest = repository.fetch_manifest(now(), soon()).expect("a manifest").manifest;
+        let manifest =
+            repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest").manifest;
         let info = repository.meta_info(&manifest, soon()).expect("a description");
         assert_eq!(info.email.as_deref(), Some("you@organisation.org"));
         let certificate = repository.certificate(&manifest, soon()).expect("a certificate");
@@ -202,7 +204,7 @@ fn a_repository_without_tags_has_none() {
     });
     scene.servers.serve(0, RepositoryFile::Manifest, &bare);
     let repository = scene.open();
-    let manifest = repository.fetch_manifest(now(), soon()).expect("a manifest").manifest;
+    let manifest = repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest").manifest;
     assert!(repository.history(&manifest, soon()).expect("no history").tags().is_empty());
     assert_eq!(repository.meta_info_text(&manifest, soon()).expect("no description"), None);
     assert_eq!(repository.select(&manifest, &Reference::Latest, soon()).expect("a root").size, None);
@@ -214,11 +216,11 @@ fn a_repository_without_tags_has_none() {
 fn offline_the_kept_manifest_is_used_and_the_reason_told() {
     let scene = Scene::new("fix1.lab.example", 1);
     scene.servers.silent.store(true, Ordering::Relaxed);
-    let refused = scene.open().fetch_manifest(now(), soon()).expect_err("nothing is kept");
+    let refused = scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect_err("nothing is kept");
     assert!(matches!(refused, RepositoryError::Store(StoreError::Transport { .. })), "{refused}");
     scene.servers.silent.store(false, Ordering::Relaxed);
 
-    let fetched = scene.open().fetch_manifest(now(), soon()).expect("a manifest");
+    let fetched = scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest");
     assert!(fetched.offline.is_none());
     for silence in 0..3 {
         match silence {
@@ -229,17 +231,25 @@ fn offline_the_kept_manifest_is_used_and_the_reason_told() {
             }
             _ => scene.servers.serve(0, RepositoryFile::Manifest, b" <!DOCTYPE html>"),
         }
-        let again = scene.open().fetch_manifest(now(), soon()).expect("the kept manifest");
+        let again = scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect("the kept manifest");
         assert_eq!(again.manifest, fetched.manifest);
         assert!(again.offline.is_some());
     }
     // Long after the whitelist has expired, too: E20510713.
     scene.servers.silent.store(true, Ordering::Relaxed);
     let later = now() + 10_000 * DAY;
-    assert!(scene.open().fetch_manifest(later, soon()).expect("the kept manifest").offline.is_some());
+    assert!(
+        scene
+            .open()
+            .fetch_manifest(Freshness::Cached, later, soon())
+            .expect("the kept manifest")
+            .offline
+            .is_some()
+    );
     scene.servers.silent.store(false, Ordering::Relaxed);
     scene.servers.serve(0, RepositoryFile::Manifest, &scene.revision(7));
-    let refused = scene.open().fetch_manifest(later, soon()).expect_err("an expired whitelist");
+    let refused =
+        scene.open().fetch_manifest(Freshness::Cached, later, soon()).expect_err("an expired whitelist");
     assert!(matches!(refused, RepositoryError::Trust(TrustError::WhitelistExpired { .. })), "{refused}");
     assert!(refused.is_integrity() && refused.hint().is_some());
 }
@@ -248,10 +258,11 @@ fn offline_the_kept_manifest_is_used_and_the_reason_told() {
 fn an_older_revision_is_refused_in_every_process() {
     let scene = Scene::new("fix1.lab.example", 1);
     let running = scene.open();
-    running.fetch_manifest(now(), soon()).expect("revision 6");
+    running.fetch_manifest(Freshness::Cached, now(), soon()).expect("revision 6");
     scene.servers.serve(0, RepositoryFile::Manifest, &scene.revision(5));
     for repository in [&running, &scene.open()] {
-        let refused = repository.fetch_manifest(now(), soon()).expect_err("a replayed manifest");
+        let refused =
+            repository.fetch_manifest(Freshness::Cached, now(), soon()).expect_err("a replayed manifest");
         assert!(matches!(refused, RepositoryError::Downgrade { offered: 5, seen: 6, .. }), "{refused}");
         assert!(refused.is_integrity());
     }
@@ -260,14 +271,17 @@ fn an_older_revision_is_refused_in_every_process() {
         fields.published -= 1;
     });
     scene.servers.serve(0, RepositoryFile::Manifest, &replaced);
-    let refused = running.fetch_manifest(now(), soon()).expect_err("an older manifest of the same revision");
+    let refused = running
+        .fetch_manifest(Freshness::Cached, now(), soon())
+        .expect_err("an older manifest of the same revision");
     assert!(matches!(refused, RepositoryError::Downgrade { offered: 6, seen: 6, .. }), "{refused}");
 
     // What another process saw counts at once.
     scene.servers.serve(0, RepositoryFile::Manifest, &scene.revision(8));
-    scene.open().fetch_manifest(now(), soon()).expect("revision 8");
+    scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect("revision 8");
     scene.servers.serve(0, RepositoryFile::Manifest, &scene.revision(7));
-    let refused = running.fetch_manifest(now(), soon()).expect_err("revision 8 was seen beside it");
+    let refused =
+        running.fetch_manifest(Freshness::Cached, now(), soon()).expect_err("revision 8 was seen beside it");
     assert!(matches!(refused, RepositoryError::Downgrade { offered: 7, seen: 8, .. }), "{refused}");
 }
 
@@ -275,10 +289,10 @@ fn an_older_revision_is_refused_in_every_process() {
 fn a_stale_proxy_is_passed_by() {
     let scene = Scene::new("fix1.lab.example", 1);
     let repository = scene.open();
-    repository.fetch_manifest(now(), soon()).expect("revision 6");
+    repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("revision 6");
     *scene.servers.stale.lock() = Some(scene.revision(5));
     scene.servers.serve(0, RepositoryFile::Manifest, &scene.revision(7));
-    let fetched = repository.fetch_manifest(now(), soon()).expect("revision 7");
+    let fetched = repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("revision 7");
     assert_eq!(fetched.manifest.revision, 7);
     let asked = scene.servers.asked.lock();
     assert_eq!(asked.last(), Some(&(RepositoryFile::Whitelist, Freshness::Revalidated)));
@@ -294,21 +308,22 @@ fn a_genuine_server_is_found_among_others() {
     scene.servers.serve(1, RepositoryFile::Manifest, &genuine[..100]);
     scene.servers.serve(2, RepositoryFile::Whitelist, b"<html>");
     let repository = scene.open();
-    let fetched = repository.fetch_manifest(now(), soon()).expect("from the last server");
+    let fetched = repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("from the last server");
     assert_eq!(fetched.manifest.to_bytes(), genuine);
     assert_eq!(scene.servers.current.load(Ordering::Relaxed), 3);
 
     for server in 2..4 {
         scene.servers.serve(server, RepositoryFile::Manifest, &forged);
     }
-    let refused = repository.fetch_manifest(now(), soon()).expect_err("no genuine one is left");
+    let refused =
+        repository.fetch_manifest(Freshness::Cached, now(), soon()).expect_err("no genuine one is left");
     assert!(matches!(refused, RepositoryError::Trust(_)), "{refused}");
 }
 
 #[test]
 fn a_missing_certificate_is_not_taken_for_a_silent_network() {
     let scene = Scene::new("fix1.lab.example", 1);
-    scene.open().fetch_manifest(now(), soon()).expect("revision 6");
+    scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect("revision 6");
     let bogus: ContentHash = Algorithm::Sha1.hash(b"no such certificate");
     let other = scene.signed(|fields| {
         fields.revision = 7;
@@ -316,10 +331,11 @@ fn a_missing_certificate_is_not_taken_for_a_silent_network() {
     });
     scene.servers.serve(0, RepositoryFile::Manifest, &other);
     scene.servers.without_objects.store(true, Ordering::Relaxed);
-    let refused = scene.open().fetch_manifest(now(), soon()).expect_err("no certificate");
+    let refused = scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect_err("no certificate");
     assert!(refused.is_absence(), "{refused}");
     scene.servers.serve(0, RepositoryFile::Manifest, &scene.signed(|fields| fields.certificate = None));
-    let refused = scene.open().fetch_manifest(now(), soon()).expect_err("no certificate is named");
+    let refused =
+        scene.open().fetch_manifest(Freshness::Cached, now(), soon()).expect_err("no certificate is named");
     assert!(matches!(refused, RepositoryError::Trust(TrustError::NoCertificate { .. })), "{refused}");
 }
 
@@ -327,8 +343,8 @@ fn a_missing_certificate_is_not_taken_for_a_silent_network() {
 fn an_unchanged_manifest_costs_one_request() {
     let scene = Scene::new("fix2-rmd160.lab.example", 1);
     let repository = scene.open();
-    repository.fetch_manifest(now(), soon()).expect("a manifest");
+    repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest");
     scene.servers.asked.lock().clear();
-    repository.fetch_manifest(now(), soon()).expect("a manifest");
+    repository.fetch_manifest(Freshness::Cached, now(), soon()).expect("a manifest");
     assert_eq!(*scene.servers.asked.lock(), [(RepositoryFile::Manifest, Freshness::Cached)]);
 }
