@@ -25,8 +25,11 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
 
 use varve_content::{Compression, CompressionError, ContentHash, ObjectKind, ObjectName};
-use varve_repository::{Certificate, History, ManifestFields, Reflog, RepositoryPath, SignedManifest, Tag};
-use varve_store::{Deadline, Freshness, MemoryStore, RepositoryFile, StoreError};
+use varve_repository::{
+    Certificate, History, ManifestFields, Reflog, RepositoryPath, SignedManifest, Tag, status_date,
+    status_with,
+};
+use varve_store::{Deadline, Freshness, MemoryStore, ObjectStore, RepositoryFile, StoreError};
 
 use crate::error::PublishError;
 use crate::head::{CERTIFICATE_LIMIT, Expiry, NewHead, Publisher, commit, object};
@@ -178,7 +181,23 @@ pub fn collect(
         return replica::lock_and_collect(local, request, progress);
     }
     let mut publisher = Publisher::open(local, Expiry::Refused, request.now)?;
-    collect_as(&mut publisher, request, progress)
+    let collected = collect_as(&mut publisher, request, progress)?;
+    tell_monitoring(&*publisher.head.store, request)?;
+    Ok(collected)
+}
+
+/// Writes down when the last collection ended, where monitoring looks for it.
+fn tell_monitoring(store: &dyn ObjectStore, request: &CollectRequest) -> Result<(), PublishError> {
+    if request.dry_run {
+        return Ok(());
+    }
+    let file = RepositoryFile::Status;
+    let status = match store.fetch_file(file, Freshness::Revalidated, Deadline::after(PATIENCE)) {
+        Ok(status) => status,
+        Err(StoreError::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(store.put_file(file, &status_with(&status, "last_gc", &status_date(request.now)))?)
 }
 
 /// The same, as somebody who holds the lock.

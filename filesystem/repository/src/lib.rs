@@ -22,6 +22,7 @@ mod repository;
 mod signature;
 mod signing;
 mod snapshot;
+mod status;
 mod trust;
 mod whitelist;
 
@@ -55,5 +56,6 @@ pub use repository::{FetchedManifest, Repository};
 pub use signature::LetterError;
 pub use signing::{SigningError, SigningKeys, WHITELIST_VALIDITY};
 pub use snapshot::{Listing, Location, Snapshot};
+pub use status::{status_date, status_with};
 pub use trust::{Evidence, Trust, TrustError};
 pub use whitelist::{SignedWhitelist, Whitelist, WhitelistError, WhitelistVerification};

@@ -57,7 +57,9 @@ pub fn collect_replica(
     let head = Head::open(local, Expiry::Ignored, request.now)?;
     let _locked = lock;
     head.store.remove_leftovers()?;
-    collect_in(&head, request, progress)
+    let collected = collect_in(&head, request, progress)?;
+    super::tell_monitoring(&*head.store, request)?;
+    Ok(collected)
 }
 
 pub(super) fn collect_in(

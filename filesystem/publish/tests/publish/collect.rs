@@ -339,3 +339,15 @@ fn what_cernvm_fs_published_is_taken_over_and_collected() {
 fn written(done: &Collected, planned: &Collected) -> u64 {
     done.kept.objects - planned.kept.objects
 }
+
+#[test]
+fn monitoring_is_told_when_the_last_one_ended() {
+    let workshop = Workshop::with_repository(SettingsFile::default());
+    let status = workshop.local.directory.join(".cvmfs_status.json");
+    run(&workshop, newest(1), true, HOUR).expect("possible");
+    assert!(!status.exists(), "because nothing was collected");
+    std::fs::write(&status, r#"{"check_status": "succeeded"}"#).expect("writable");
+    run(&workshop, newest(1), false, HOUR).expect("possible");
+    let text = String::from_utf8(workshop.served(".cvmfs_status.json")).expect("text");
+    assert!(text.contains("\"last_gc\": \"") && text.contains("\"check_status\": \"succeeded\""), "{text}");
+}

@@ -5,13 +5,9 @@
 //! whole files only; if the machine went down meanwhile, what is not proved by a stored catalog is read before it is
 //! relied on.
 
-use std::time::SystemTime;
-
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use varve_repository::{Manifest, ManifestFields, RepositoryError, SignedManifest};
+use varve_repository::{Manifest, ManifestFields, RepositoryError, SignedManifest, status_date};
 use varve_store::{Deadline, Freshness, RepositoryFile, StoreError};
 
 use super::{Mirror, MirrorError, MirrorRequest, PATIENCE};
@@ -131,7 +127,7 @@ impl Held {
 
     /// Says that everything is there, and when it was.
     pub(super) fn end(&self, mirror: &Mirror<'_>, request: &MirrorRequest) -> Result<(), MirrorError> {
-        let date = date(request.now);
+        let date = status_date(request.now);
         let replication = Replication { complete: true, tags: request.tags.to_string(), boot: None };
         let last = format!("{date}\n");
         mirror
@@ -166,16 +162,8 @@ fn is_empty(mirror: &Mirror<'_>) -> Result<bool, MirrorError> {
     if has_one { Ok(false) } else { listed.map(|()| true).map_err(MirrorError::Replica) }
 }
 
-/// As `date --utc` writes it.
-fn date(now: SystemTime) -> String {
-    let time = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC);
-    time.strftime("%a %b %e %H:%M:%S UTC %Y").to_string()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -185,13 +173,5 @@ mod tests {
         assert_eq!((status.last_snapshot.as_deref(), status.replication.as_ref()), (Some("x"), None));
         let again = serde_json::to_value(&status).expect("JSON");
         assert_eq!(again, serde_json::from_str::<Value>(text).expect("JSON"));
-    }
-
-    #[test]
-    fn times_are_written_as_by_date() {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_219_200);
-        assert_eq!(date(time), "Sat Nov 21 00:00:00 UTC 2026");
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400);
-        assert_eq!(date(time), "Fri Jan  2 00:00:00 UTC 1970");
     }
 }
