@@ -38,3 +38,5 @@ mod takeover;
 mod tampering;
 #[path = "scenarios/transactions.rs"]
 mod transactions;
+#[path = "scenarios/unreliable.rs"]
+mod unreliable;
