@@ -10,6 +10,8 @@ mod collecting;
 mod configured;
 #[path = "scenarios/documentation.rs"]
 mod documentation;
+#[path = "scenarios/elsewhere.rs"]
+mod elsewhere;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
 #[path = "scenarios/ingest.rs"]
