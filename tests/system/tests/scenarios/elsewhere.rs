@@ -1,4 +1,5 @@
 //! Copies and commits that don't stay on the publisher's disk: a replica in a bucket, a commit to a disk that is full.
+#![allow(clippy::print_stdout)]
 
 use std::ffi::CString;
 use std::fs;
