@@ -10,6 +10,7 @@
 //! | routes | which server and proxy are good, for all requests and for one |
 //! | pursuit | the order in which one thing is tried, and what a failure means |
 //! | exchange | one request and its answer |
+//! | hedge | when the same is asked over a second route at the same time |
 //! | external | files that are not named by their hash, but checked against it |
 //! | announcements | servers that tell by themselves that a repository has changed |
 //! | nearby | which servers are near, as one of them tells |
@@ -24,6 +25,7 @@ mod counters;
 mod engine;
 mod exchange;
 mod external;
+mod hedge;
 mod nearby;
 mod pursuit;
 mod routes;
@@ -39,6 +41,7 @@ use self::batches::BatchSupport;
 use self::counters::Counts;
 use self::engine::Engine;
 pub(crate) use self::engine::EventLoop;
+use self::hedge::Hedging;
 use self::pursuit::{Pursuit, Receiver, Wanted};
 use self::routes::{Route, Routes};
 use crate::flight::Flights;
@@ -60,6 +63,7 @@ pub struct HttpSource {
     config: HttpConfig,
     routes: Routes,
     counts: Counts,
+    hedging: Hedging,
     batch_support: BatchSupport,
     flights: Flights<(ObjectName, u64), Option<Arc<Vec<Bytes>>>>,
     engine: Engine,
@@ -84,6 +88,7 @@ impl HttpSource {
             proxies,
             routes,
             counts: Counts::default(),
+            hedging: Hedging::default(),
             batch_support: BatchSupport::default(),
             flights: Flights::new(),
         })
@@ -96,6 +101,8 @@ impl HttpSource {
             requests: self.counts.requests.load(Relaxed),
             bytes: self.counts.bytes.load(Relaxed),
             retries: self.counts.retries.load(Relaxed),
+            hedges: self.counts.hedges.load(Relaxed),
+            hedges_won: self.counts.hedges_won.load(Relaxed),
             failovers: self.routes.failovers(),
             server: self.routes.servers()[current.server].to_string(),
             proxy: self.routes.proxy(current).to_string(),

@@ -28,6 +28,8 @@ pub struct HttpConfig {
     pub backoff: Duration,
     /// The most that is waited before any retry.
     pub backoff_limit: Duration,
+    /// Whether an object that takes unusually long to come is asked for over another route as well.
+    pub hedging: bool,
     /// How long servers behind the first are preferred after a failure.
     pub server_reset: Duration,
     /// How long a failed proxy is avoided.
@@ -54,6 +56,7 @@ impl HttpConfig {
             retries: 1,
             backoff: Duration::from_secs(2),
             backoff_limit: Duration::from_secs(10),
+            hedging: true,
             server_reset: Duration::from_secs(1800),
             proxy_reset: Duration::from_secs(300),
             redirects: 4,

@@ -22,7 +22,7 @@ pub(super) struct Part {
 /// A request to be made.
 pub(super) struct Exchange<'a> {
     pub(super) client: &'a Client,
-    pub(super) url: &'a str,
+    pub(super) url: String,
     pub(super) proxied: bool,
     /// Ask caches on the way to check with the origin.
     pub(super) no_cache: bool,
@@ -65,10 +65,19 @@ pub(super) enum Failure {
 }
 
 impl Exchange<'_> {
-    /// Makes the request and passes the body on, piece by piece. Says whether it claims to be a web page.
-    pub(super) async fn run(&self, take: &mut dyn FnMut(Bytes) -> io::Result<()>) -> Result<bool, Failure> {
-        let mut response = self.send().await?;
+    /// Makes the request and waits until a good answer begins.
+    pub(super) async fn ask(&self) -> Result<Response, Failure> {
+        let response = self.send().await?;
         self.check_status(&response)?;
+        Ok(response)
+    }
+
+    /// Passes the body on, piece by piece. Says whether it claims to be a web page.
+    pub(super) async fn receive(
+        &self,
+        mut response: Response,
+        take: &mut dyn FnMut(Bytes) -> io::Result<()>,
+    ) -> Result<bool, Failure> {
         // A whole answer, of which only a part was asked for.
         let cut = self.part.filter(|_| response.status() == StatusCode::OK);
         if cut.is_none() && response.content_length().is_some_and(|length| length > self.limit) {
@@ -112,7 +121,7 @@ impl Exchange<'_> {
     }
 
     async fn send(&self) -> Result<Response, Failure> {
-        let mut request = self.client.get(self.url);
+        let mut request = self.client.get(&self.url);
         if self.no_cache {
             let mut headers = HeaderMap::new();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -7,17 +7,19 @@
 //!          │                ├─ connection lost: once more, then ─────────────┤
 //!          │                └─ absent, failed, stalled ──────────────────────┤
 //!          └──────────── next most promising route ◀── blame ◀───────────────┘
+//! a request that is unusually late: the same over another route as well; whichever answers first goes on as above
 //! no route left ─▶ random wait ─▶ another round, if anything but absence and wrong bytes was met
 //! ```
 
 use std::fmt::Display;
+use std::future::pending;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Client;
-use tokio::time::{Instant, sleep_until};
+use reqwest::{Client, Response};
+use tokio::time::{Instant, sleep, sleep_until};
 use varve_content::{ContentHash, Hasher};
 
 use super::HttpSource;
@@ -135,8 +137,8 @@ impl<'a> Pursuit<'a> {
             trail.rule_out(server);
         }
         let mut met_transport_failure = false;
-        while let Some(route) = trail.next(routes) {
-            let Some((blame, certain, error)) = self.try_route(route, &trail).await? else {
+        while let Some(mut route) = trail.next(routes) {
+            let Some((blame, certain, error)) = self.try_route(&mut route, &trail).await? else {
                 trail.succeeded(routes, route);
                 return Ok(None);
             };
@@ -160,18 +162,17 @@ impl<'a> Pursuit<'a> {
         Ok(Some(met_transport_failure))
     }
 
-    /// Tries one route, if need be a few times. `None` if it was had.
+    /// Tries one route, if need be a few times, and says in `route` which answered. `None` if it was had.
     async fn try_route(
         &mut self,
-        route: Route,
+        route: &mut Route,
         trail: &Trail,
     ) -> Result<Option<(Blame, bool, StoreError)>, StoreError> {
         let mut no_cache = self.wanted.revalidate;
         loop {
-            let proxied = *self.source.routes.proxy(route) != Proxy::Direct;
             match self.exchange(route, trail, no_cache).await {
                 Ok(()) => return Ok(None),
-                Err(failure) => match self.judge(failure, route, proxied, no_cache) {
+                Err(failure) => match self.judge(failure, *route, no_cache) {
                     Verdict::Next { blame, certain, error } => return Ok(Some((blame, certain, error))),
                     Verdict::Again { no_cache: now } => no_cache = now,
                     Verdict::End(error) => return Err(error),
@@ -180,8 +181,8 @@ impl<'a> Pursuit<'a> {
         }
     }
 
-    /// Makes one request over one route.
-    async fn exchange(&mut self, route: Route, trail: &Trail, no_cache: bool) -> Result<(), Mismatch> {
+    /// Makes one request, or two if the first is late, and says in `route` which answered.
+    async fn exchange(&mut self, route: &mut Route, trail: &Trail, no_cache: bool) -> Result<(), Mismatch> {
         let source = self.source;
         if self.exchanges > 0 {
             source.counts.retries.fetch_add(1, Relaxed);
@@ -189,11 +190,44 @@ impl<'a> Pursuit<'a> {
         }
         self.exchanges += 1;
         source.counts.requests.fetch_add(1, Relaxed);
+        let first = self.request(*route, trail, no_cache);
+        let may_hedge = source.config.hedging && self.wanted.hash.is_some();
+        let beside = may_hedge.then(|| trail.beside(&source.routes, *route)).flatten();
+        let second = beside.map(|other| (other, self.request(other, trail, no_cache)));
+        let (exchange, response) = match &second {
+            None => (&first, first.ask().await?),
+            Some((other, second)) => match self.race(&first, second).await? {
+                (false, response) => (&first, response),
+                (true, response) => {
+                    *route = *other;
+                    (second, response)
+                }
+            },
+        };
+        let mut hasher = self.wanted.hash.map(|hash| Hasher::new(hash.algorithm()));
+        let receiver = &mut *self.receiver;
+        let mut take = |piece: Bytes| {
+            source.counts.bytes.fetch_add(piece.len() as u64, Relaxed);
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&piece);
+            }
+            receiver.take(piece)
+        };
+        let is_page = exchange.receive(response, &mut take).await?;
+        let actual = hasher.map(Hasher::finish);
+        match actual {
+            Some(actual) if Some(actual) != self.wanted.hash => Err(Mismatch::Hash { actual, is_page }),
+            _ => Ok(()),
+        }
+    }
+
+    fn request(&self, route: Route, trail: &Trail, no_cache: bool) -> Exchange<'a> {
+        let source = self.source;
         let proxied = *source.routes.proxy(route) != Proxy::Direct;
         let timeout = if proxied { source.config.timeout_proxied } else { source.config.timeout_direct };
-        let exchange = Exchange {
+        Exchange {
             client: &self.clients[route.proxy],
-            url: &format!("{}{}", source.routes.servers()[route.server], self.wanted.path),
+            url: format!("{}{}", source.routes.servers()[route.server], self.wanted.path),
             proxied,
             no_cache,
             part: self.wanted.part,
@@ -202,23 +236,37 @@ impl<'a> Pursuit<'a> {
             patience: self.patience(timeout, trail.has_alternative(&source.routes, route)),
             low_speed: source.config.low_speed,
             deadline: self.end,
-        };
-        let mut hasher = self.wanted.hash.map(|hash| Hasher::new(hash.algorithm()));
-        let receiver = &mut *self.receiver;
-        let is_page = exchange
-            .run(&mut |piece| {
-                source.counts.bytes.fetch_add(piece.len() as u64, Relaxed);
-                if let Some(hasher) = &mut hasher {
-                    hasher.update(&piece);
-                }
-                receiver.take(piece)
-            })
-            .await?;
-        let actual = hasher.map(Hasher::finish);
-        match actual {
-            Some(actual) if Some(actual) != self.wanted.hash => Err(Mismatch::Hash { actual, is_page }),
-            _ => Ok(()),
         }
+    }
+
+    /// Makes the first request and, once that is late, the second. Gives the good answer that begins first, and whether it
+    /// is the second's; the other request is dropped, and its connection with it. A second request that fails is as if it
+    /// had not been made. A first one that fails has failed, even if the second is still under way.
+    async fn race(&self, first: &Exchange<'_>, second: &Exchange<'_>) -> Result<(bool, Response), Failure> {
+        let (hedging, counts) = (&self.source.hedging, &self.source.counts);
+        let began = Instant::now();
+        let hedge = async {
+            match hedging.delay() {
+                Some(delay) => sleep(delay).await,
+                None => pending().await,
+            }
+            if !hedging.spend() {
+                pending::<()>().await;
+            }
+            counts.requests.fetch_add(1, Relaxed);
+            counts.hedges.fetch_add(1, Relaxed);
+            second.ask().await
+        };
+        let (overtaken, response) = tokio::select! {
+            biased;
+            response = first.ask() => (false, response?),
+            Ok(response) = hedge => {
+                counts.hedges_won.fetch_add(1, Relaxed);
+                (true, response)
+            }
+        };
+        hedging.answered(began.elapsed());
+        Ok((overtaken, response))
     }
 
     fn patience(&self, timeout: Duration, has_alternative: bool) -> Duration {
@@ -226,7 +274,8 @@ impl<'a> Pursuit<'a> {
         timeout.min(if has_alternative { left / SHARE_OF_TIME } else { left })
     }
 
-    fn judge(&mut self, mismatch: Mismatch, route: Route, proxied: bool, no_cache: bool) -> Verdict {
+    fn judge(&mut self, mismatch: Mismatch, route: Route, no_cache: bool) -> Verdict {
+        let proxied = *self.source.routes.proxy(route) != Proxy::Direct;
         let name = self.wanted.name.to_string();
         let place = self.source.place_of(route);
         let doubt = if proxied { Blame::Either } else { Blame::Server };

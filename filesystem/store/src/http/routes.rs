@@ -221,6 +221,23 @@ impl Trail {
             .map(|(.., route)| route)
     }
 
+    /// Where to ask the same while `route` is silent, without giving it up: through another proxy of its group, else at the
+    /// next server.
+    pub(super) fn beside(&self, routes: &Routes, route: Route) -> Option<Route> {
+        let (servers, proxies) = (routes.servers.len(), routes.proxies.len());
+        let state = routes.state.lock();
+        let group = routes.proxies[route.proxy].group;
+        let through_others = (1..proxies)
+            .map(|step| (route.proxy + step) % proxies)
+            .filter(|proxy| routes.proxies[*proxy].group == group && !state.failed[*proxy])
+            .map(|proxy| Route { proxy, ..route });
+        let at_others = (1..servers).map(|step| Route { server: (route.server + step) % servers, ..route });
+        through_others.chain(at_others).find(|other| {
+            !self.tried.contains(other)
+                && self.server_cost[other.server] + self.proxy_cost[other.proxy] < RULED_OUT
+        })
+    }
+
     /// Whether something else could be tried if `route` failed, for sharing out the time.
     pub(super) fn has_alternative(&self, routes: &Routes, route: Route) -> bool {
         routes.servers.len() * routes.proxies.len()
@@ -318,6 +335,37 @@ mod tests {
             trail.failed(route, blame);
         }
         assert_eq!(trail.next(&routes), None);
+    }
+
+    #[test]
+    fn beside_a_route_is_another_proxy_of_its_group_or_else_the_next_server() {
+        let beside = |servers, proxies, server, proxy| {
+            let routes = routes(servers, proxies);
+            Trail::new(&routes).beside(&routes, Route { server, proxy })
+        };
+        let (one, three) = ("http://a/x", "http://a/x;http://b/x;http://c/x");
+        assert_eq!(beside(three, "p:1|q:1;r:1", 1, 0), Some(Route { server: 1, proxy: 1 }));
+        assert_eq!(beside(three, "p:1|q:1;r:1", 1, 1), Some(Route { server: 1, proxy: 0 }));
+        assert_eq!(beside(three, "p:1|q:1;r:1", 1, 2), Some(Route { server: 2, proxy: 2 }));
+        assert_eq!(beside(three, "DIRECT", 2, 0), Some(Route { server: 0, proxy: 0 }));
+        // Another group, which may be no proxy at all, is for when this one has failed.
+        assert_eq!(beside(one, "p:1;DIRECT", 0, 0), None);
+        assert_eq!(beside(one, "DIRECT", 0, 0), None);
+    }
+
+    #[test]
+    fn beside_a_route_is_nothing_that_failed() {
+        let routes = routes("http://a/x;http://b/x;http://c/x", "p:1|q:1");
+        let route = routes.current();
+        let other = Route { server: 0, proxy: 1 - route.proxy };
+        let mut trail = Trail::new(&routes);
+        assert_eq!(trail.beside(&routes, route), Some(other));
+        trail.failed(other, Blame::Proxy);
+        trail.rule_out(1);
+        assert_eq!(trail.beside(&routes, route), Some(Route { server: 2, ..route }));
+        // What failed for all is not asked either.
+        routes.proxy_failed(route.proxy);
+        assert_eq!(Trail::new(&routes).beside(&routes, other), Some(Route { server: 1, ..other }));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cache_disk;
 mod cache_sharing;
 mod conformance;
 mod directory;
+mod hedging;
 mod http;
 mod https;
 mod nearby;
