@@ -13,7 +13,7 @@ pub(crate) struct StorageOptions {
     /// Store the objects there: another directory, or s3://BUCKET/PREFIX
     #[arg(long, value_name = "PLACE")]
     storage: Option<String>,
-    /// Where the S3 service is reached, such as https://s3.example.org; Amazon's own without it
+    /// The address of the S3 service; that of Amazon without it
     #[arg(long, value_name = "URL", requires = "storage")]
     s3_endpoint: Option<String>,
     /// The bucket's region
