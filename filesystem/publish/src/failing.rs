@@ -1,16 +1,13 @@
-//! For tests: a repository in a temporary home, and its store on a disk that fails after so many steps.
+//! For tests that stop an operation at every step: a repository in a temporary home, and whether it is sound.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use varve_content::ObjectName;
 use varve_repository::{MetaInfo, PublicKeys, Trust};
-use varve_store::{
-    Deadline, DirectoryStore, Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile, StoreError,
-};
+use varve_store::{DirectoryStore, FailingStore, ObjectStore};
 use varve_testkit::Fixture;
 
 use crate::check::{CheckOptions, NoProgress, check};
@@ -18,88 +15,10 @@ use crate::create::{CreateRequest, create};
 use crate::local::LocalRepository;
 use crate::settings::SettingsFile;
 
-/// A store whose disk is gone after so many changes.
-pub(crate) struct Failing {
-    store: DirectoryStore,
-    left: AtomicU64,
-}
-
-impl Failing {
-    /// The store of a repository, on which so many steps succeed.
-    pub(crate) fn after(local: &LocalRepository, steps: u64) -> Self {
-        let store = DirectoryStore::open(&local.directory).expect("there");
-        Self { store, left: AtomicU64::new(steps) }
-    }
-
-    fn step(&self) -> Result<(), StoreError> {
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map(drop).map_err(|_| {
-            let source = std::io::Error::other("the disk is gone");
-            StoreError::Io { action: "use", path: self.store.place(), source }
-        })
-    }
-}
-
-impl ObjectSource for Failing {
-    fn fetch(
-        &self,
-        name: &ObjectName,
-        limit: u64,
-        sink: &mut dyn ObjectSink,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        self.store.fetch(name, limit, sink, deadline)
-    }
-
-    fn fetch_file(
-        &self,
-        file: RepositoryFile,
-        freshness: Freshness,
-        deadline: Deadline,
-    ) -> Result<Vec<u8>, StoreError> {
-        self.store.fetch_file(file, freshness, deadline)
-    }
-
-    fn place(&self) -> String {
-        self.store.place()
-    }
-}
-
-impl ObjectStore for Failing {
-    fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError> {
-        self.step()?;
-        self.store.put(name, stored)
-    }
-
-    fn contains(&self, name: &ObjectName) -> Result<bool, StoreError> {
-        self.store.contains(name)
-    }
-
-    fn stored_size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.store.stored_size(name)
-    }
-
-    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.step()?;
-        self.store.remove(name)
-    }
-
-    fn list(
-        &self,
-        visit: &mut dyn FnMut(ObjectName, u64) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.store.list(visit)
-    }
-
-    fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError> {
-        self.step()?;
-        self.store.put_file(file, bytes)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        // That data is on the disk is not what is tested here, only that a failure to bring it there ends everything.
-        self.step()
-    }
+/// The store of a repository, on which so many changes succeed.
+pub(crate) fn failing_after(local: &LocalRepository, changes: u64) -> Box<dyn ObjectStore> {
+    let store = DirectoryStore::open(&local.directory).expect("there");
+    Box::new(FailingStore::after(store, changes))
 }
 
 pub(crate) fn at(seconds: u64) -> SystemTime {

@@ -83,15 +83,7 @@ pub fn ingest(
     let config = revising.pipeline(request.memory);
     let Gathered { changes, contents, read, tally } =
         gather(&config, head.settings.xattrs, &*head.store, &base, request, archive, progress)?;
-    let statistics = Statistics {
-        entries: tally.entries,
-        files: tally.files,
-        files_read: read.files,
-        bytes_read: read.bytes_read,
-        objects: read.objects,
-        contents_time: clock.lap(),
-        ..Statistics::default()
-    };
+    let statistics = Statistics::gathered(&tally, &read, &contents, clock.lap());
     // What former publishes knew of files here holds no longer.
     let touched: Vec<&RepositoryPath> = std::iter::once(&request.at).chain(&request.delete).collect();
     let old = head.manifest.root_catalog;

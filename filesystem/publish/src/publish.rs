@@ -13,11 +13,11 @@ use crate::conclude::{Revising, Stopwatch, conclude};
 use crate::error::PublishError;
 use crate::head::{Expiry, Publisher, publish_time};
 use crate::local::LocalRepository;
-use crate::pipeline::{self, ObjectTally};
+use crate::pipeline::{self, Contents, ObjectTally, PipelineTally};
 use crate::progress::{Phase, Progress};
 use crate::source::SourceDirectory;
 use crate::state::PublishState;
-use crate::walk::{DIRECTORY_SIZE, Owners, WalkOptions, Warning, walk};
+use crate::walk::{DIRECTORY_SIZE, Owners, WalkOptions, WalkTally, Warning, walk};
 
 /// How many bytes of file contents may wait in memory unless somebody chooses otherwise.
 pub const MEMORY_BUDGET: u64 = 256 << 20;
@@ -85,6 +85,27 @@ pub struct Statistics {
     pub commit_time: Duration,
 }
 
+impl Statistics {
+    /// What is known once all contents are stored.
+    pub(crate) fn gathered(
+        walked: &WalkTally,
+        read: &PipelineTally,
+        contents: &Contents,
+        contents_time: Duration,
+    ) -> Self {
+        Self {
+            entries: walked.entries,
+            files: walked.files,
+            files_read: read.files,
+            bytes_read: read.bytes_read,
+            files_vanished: contents.vanished(),
+            objects: read.objects,
+            contents_time,
+            ..Self::default()
+        }
+    }
+}
+
 /// Publishes.
 ///
 /// # Errors
@@ -120,16 +141,7 @@ pub fn publish(
     })?;
     let (change, walked) = walked?;
     let changes = below(ChangeSet { root: change }, &request.at, &base, request.now)?;
-    let statistics = Statistics {
-        entries: walked.entries,
-        files: walked.files,
-        files_read: read.files,
-        bytes_read: read.bytes_read,
-        objects: read.objects,
-        files_vanished: contents.vanished(),
-        contents_time: clock.lap(),
-        ..Statistics::default()
-    };
+    let statistics = Statistics::gathered(&walked, &read, &contents, clock.lap());
     let started = publish_time(request.now, 0) as i64;
     let remember = |new: &_| Ok(state.after(Some(&old), new, &request.at, started).write(&local.state)?);
     conclude(&revising, &base, (changes, &contents), remember, progress, (statistics, walked.warnings))

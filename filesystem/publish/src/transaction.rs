@@ -188,16 +188,7 @@ impl Transaction {
         })?;
         let (change, walked) = walked?;
         let changes = below(ChangeSet { root: change }, &self.at, &base, request.now)?;
-        let statistics = Statistics {
-            entries: walked.entries,
-            files: walked.files,
-            files_read: read.files,
-            bytes_read: read.bytes_read,
-            objects: read.objects,
-            files_vanished: contents.vanished(),
-            contents_time: clock.lap(),
-            ..Statistics::default()
-        };
+        let statistics = Statistics::gathered(&walked, &read, &contents, clock.lap());
         let state = PublishState::read(&local.state);
         let touched = common_directory(&changes);
         let remember = |new: &ContentHash| {

@@ -9,7 +9,7 @@
 //! | publish to and read from a bucket of an S3 service | [`S3Store`] |
 //! | read from web servers, through proxies, with fail-over | [`HttpSource`] |
 //! | read files that lie outside of a repository's objects | [`ExternalFile`] |
-//! | test against a store | [`MemoryStore`] |
+//! | test against a store, stop at each of its changes | [`MemoryStore`], [`FailingStore`] |
 //! | read objects again and again, decompressed, shared by processes | [`Cache`] |
 
 mod batch;
@@ -18,6 +18,7 @@ mod cache;
 mod deadline;
 mod directory;
 mod error;
+mod failing;
 mod flight;
 mod http;
 mod memory;
@@ -33,6 +34,7 @@ pub use cache::{
 pub use deadline::Deadline;
 pub use directory::DirectoryStore;
 pub use error::{ServiceFault, StoreError};
+pub use failing::FailingStore;
 pub use http::{
     Announcement, Announcements, ExternalFile, HttpConfig, HttpConfigError, HttpCounters, HttpSource,
     NearbyError, Proxy, ProxyGroups, ServerUrl, nearest_first,

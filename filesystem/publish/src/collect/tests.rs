@@ -9,7 +9,7 @@ use varve_repository::SigningKeys;
 use varve_testkit::{Scratch, TreeBuilder};
 
 use super::*;
-use crate::failing::{Failing, assert_sound, at, copy, created, local, stored};
+use crate::failing::{assert_sound, at, copy, created, failing_after, local, stored};
 use crate::head::Head;
 use crate::publish::{PublishRequest, publish};
 
@@ -53,7 +53,7 @@ fn request(keep: Keep) -> CollectRequest {
 /// Collects with a disk that is gone after so many steps.
 fn collect_failing(local: &LocalRepository, keep: Keep, steps: u64) -> Result<Collected, PublishError> {
     let mut publisher = Publisher::open(local, Expiry::Refused, at(100)).expect("nobody else is at it");
-    publisher.head.store = Box::new(Failing::after(local, steps));
+    publisher.head.store = failing_after(local, steps);
     collect_as(&mut publisher, &request(keep), &Silent)
 }
 
@@ -139,7 +139,7 @@ fn a_replica_that_is_stopped_at_every_step_keeps_no_catalog_without_what_it_name
         copy(scratch.path(), copied.path());
         let local = local(copied.path());
         let mut head = Head::open(&local, Expiry::Ignored, at(100)).expect("readable");
-        head.store = Box::new(Failing::after(&local, steps));
+        head.store = failing_after(&local, steps);
         let outcome = replica::collect_in(&head, &request, &Silent);
         assert_catalogs_are_complete(&local, &format!("stopped at step {steps}"));
         assert_sound(&local, &format!("stopped at step {steps}"));

@@ -5,7 +5,7 @@ use std::fs;
 use varve_testkit::{Scratch, TreeBuilder};
 
 use super::*;
-use crate::failing::{Failing, assert_sound, at, copy, created, local};
+use crate::failing::{assert_sound, at, copy, created, failing_after, local};
 use crate::progress::Silent;
 use crate::publish::{PublishRequest, publish};
 
@@ -59,7 +59,7 @@ fn stopped_at_every_step_it_is_sound_and_completed_by_the_next() {
         let local = local(home.path());
         let stopped = {
             let mut publisher = Publisher::open(&local, Expiry::Refused, at(50)).expect("nobody else");
-            publisher.head.store = Box::new(Failing::after(&local, steps));
+            publisher.head.store = failing_after(&local, steps);
             found(&local).commit_as(&publisher, &local, &request(), &Silent)
         };
         let when = format!("stopped at step {steps}");

@@ -1,93 +1,14 @@
 //! Stopped at every step, a replica shows what it showed before, and the next replication completes it.
 
-use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use varve_content::ObjectName;
 use varve_replicate::{MirrorError, MirrorRequest};
-use varve_store::{
-    Deadline, DirectoryStore, Freshness, ObjectSink, ObjectSource, ObjectStore, RepositoryFile, StoreError,
-};
+use varve_store::{DirectoryStore, FailingStore, ObjectStore as _};
 
 use crate::workshop::{Original, request};
 
-/// A replica that takes so many changes and no more.
-struct Stopping<'a> {
-    inner: &'a DirectoryStore,
-    left: AtomicU64,
-}
-
-impl Stopping<'_> {
-    fn step(&self) -> Result<(), StoreError> {
-        let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        left.map(drop).map_err(|_| StoreError::Io {
-            action: "write",
-            path: "the replica".to_owned(),
-            source: io::Error::other("stopped"),
-        })
-    }
-}
-
-impl ObjectSource for Stopping<'_> {
-    fn fetch(
-        &self,
-        name: &ObjectName,
-        limit: u64,
-        sink: &mut dyn ObjectSink,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        self.inner.fetch(name, limit, sink, deadline)
-    }
-
-    fn fetch_file(
-        &self,
-        file: RepositoryFile,
-        freshness: Freshness,
-        deadline: Deadline,
-    ) -> Result<Vec<u8>, StoreError> {
-        self.inner.fetch_file(file, freshness, deadline)
-    }
-
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-}
-
-impl ObjectStore for Stopping<'_> {
-    fn put(&self, name: &ObjectName, stored: &[u8]) -> Result<(), StoreError> {
-        self.step()?;
-        self.inner.put(name, stored)
-    }
-
-    fn contains(&self, name: &ObjectName) -> Result<bool, StoreError> {
-        self.inner.contains(name)
-    }
-
-    fn stored_size(&self, name: &ObjectName) -> Result<Option<u64>, StoreError> {
-        self.inner.stored_size(name)
-    }
-
-    fn remove(&self, name: &ObjectName) -> Result<(), StoreError> {
-        self.step()?;
-        self.inner.remove(name)
-    }
-
-    fn list(
-        &self,
-        visit: &mut dyn FnMut(ObjectName, u64) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        self.inner.list(visit)
-    }
-
-    fn put_file(&self, file: RepositoryFile, bytes: &[u8]) -> Result<(), StoreError> {
-        self.step()?;
-        self.inner.put_file(file, bytes)
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.step()?;
-        self.inner.sync()
-    }
+/// The store once more.
+fn same(replica: &DirectoryStore) -> DirectoryStore {
+    DirectoryStore::open(replica.root()).expect("it was made")
 }
 
 fn published() -> Original {
@@ -110,7 +31,7 @@ fn stop_everywhere(
     for steps in 0.. {
         let replica = replica(steps);
         let shows_something = replica.root().join(".cvmfspublished").exists();
-        let stopping = Stopping { inner: &replica, left: AtomicU64::new(steps) };
+        let stopping = FailingStore::after(same(&replica), steps);
         match original.mirror(&original.source(), &stopping, request) {
             Ok(_) => return steps,
             Err(error) => assert!(matches!(error, MirrorError::Replica(_)), "{error}"),
@@ -157,7 +78,7 @@ fn a_later_replication_also_when_nothing_is_known_of_the_machine() {
 fn what_a_loss_of_power_left_is_not_relied_on() {
     let original = published();
     let replica = original.replica("replica");
-    let stopping = Stopping { inner: &replica, left: AtomicU64::new(20) };
+    let stopping = FailingStore::after(same(&replica), 20);
     original.mirror(&original.source(), &stopping, &request()).expect_err("stopped");
     // Files have their names and sizes, but not their bytes.
     let mut damaged = 0;

@@ -1,5 +1,6 @@
 //! `varve repo`: repositories that lie on this machine. One file per verb in `repo/`.
 
+mod abort;
 mod check;
 mod commit;
 mod create;
@@ -37,7 +38,7 @@ enum Verb {
     Ingest(ingest::Ingest),
     Transaction(transaction::Open),
     Commit(commit::Commit),
-    Abort(commit::Abort),
+    Abort(abort::Abort),
     Shell(shell::Shell),
     Tag(tag::Tags),
     Diff(diff::Diff),

@@ -1,4 +1,4 @@
-//! `varve repo commit` and `varve repo abort`: the two ends of a transaction.
+//! `varve repo commit`: what a transaction has changed becomes the next revision.
 
 use std::num::NonZeroUsize;
 
@@ -93,30 +93,6 @@ pub(super) fn commit(
     view.unmount(true)?;
     transaction.close(local).map_err(PublishError::from)?;
     tell(invocation, &local.name, &published, json)
-}
-
-/// Drop what the open transaction has changed
-#[derive(Args, Debug)]
-pub(crate) struct Abort {
-    /// The repository
-    name: RepositoryName,
-    /// Also while something uses the view
-    #[arg(long, short)]
-    force: bool,
-}
-
-impl Abort {
-    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let local = local::repository(invocation, &self.name)?;
-        let transaction = find(&local)?;
-        let _held = transaction.hold(&local).map_err(PublishError::from)?;
-        let view = View::of(&transaction);
-        view.unmount(self.force)
-            .map_err(|failure| failure.hint("leave the view, or drop it with --force"))?;
-        transaction.close(&local).map_err(PublishError::from)?;
-        invocation.output.say(format!("the transaction of {} is dropped", self.name));
-        Ok(())
-    }
 }
 
 /// The open transaction.
