@@ -104,6 +104,33 @@ fn a_user_without_rights_mounts_by_the_helper() {
 }
 
 #[test]
+fn with_claimed_ownership_every_file_belongs_to_who_mounts() {
+    use std::os::unix::fs::MetadataExt as _;
+    if fuse_is_missing() {
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can give files to another user");
+        return;
+    }
+    let installation = Installation::new();
+    let tree = installation.path("tree");
+    TreeBuilder::new(&tree).file("directory/of-another", b"content").finish();
+    std::os::unix::fs::chown(tree.join("directory/of-another"), Some(1234), Some(5678))
+        .expect("because this is root");
+    installation.publish(NAME, &tree);
+    let server = installation.serve(None);
+    let key = installation.public_key(NAME);
+    let claim: &[&str] = &["--claim-ownership"];
+    for (options, owner) in [(claim, (0, 0)), (&[], (1234, 5678))] {
+        let mounted = installation.mount(NAME, &server.url(NAME), &key, "mnt", options);
+        let seen = fs::metadata(mounted.join("directory/of-another")).expect("because it was published");
+        assert_eq!((seen.uid(), seen.gid()), owner, "{options:?}");
+        installation.unmount(&mounted);
+    }
+}
+
+#[test]
 fn an_old_working_directory_keeps_its_content_and_below_the_first_level_its_name() {
     if fuse_is_missing() {
         return;
