@@ -1,0 +1,5 @@
+//! Documents applied to root directories, and the corpus of every form of user data.
+
+mod apply;
+#[cfg(test)]
+mod machine;
