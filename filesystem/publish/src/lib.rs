@@ -71,7 +71,7 @@ pub use settings::{
     StorageFile,
 };
 pub use state::StateError;
-pub use tag::{add_tag, list_tags, remove_tags};
+pub use tag::{add_tag, list_tags, move_tag, remove_tags};
 pub use transaction::{BeginRequest, CommitRequest, Transaction, TransactionError};
 pub use walk::{LayerProblem, WalkError, Warning};
 

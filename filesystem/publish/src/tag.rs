@@ -49,6 +49,30 @@ pub fn add_tag(
     Ok(tag)
 }
 
+/// Makes a tag name the revision that the tag `of` names, whatever it has named before.
+///
+/// # Errors
+/// [`PublishError::History`] if the name is reserved, or there is no such revision; any other [`PublishError`].
+pub fn move_tag(
+    local: &LocalRepository,
+    name: &TagName,
+    description: &str,
+    of: &TagName,
+    now: SystemTime,
+) -> Result<Tag, PublishError> {
+    let publisher = Publisher::open(local, Expiry::Refused, now)?;
+    let mut history = publisher.head.history.clone();
+    let mut tag = history.tag(of.as_str()).ok_or_else(|| unknown(of.as_str()))?.clone();
+    tag.name = name.clone();
+    tag.description = description.to_owned();
+    if ![varve_repository::HEAD, varve_repository::PREVIOUS_HEAD].contains(&name.as_str()) {
+        history.remove(name.as_str());
+    }
+    history.insert(tag.clone())?;
+    commit(&publisher, history)?;
+    Ok(tag)
+}
+
 /// Removes tags: all of them or, if one is missing or reserved, none.
 ///
 /// # Errors

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use varve_publish::{
-    PublishError, PublishRequest, SettingsFile, Silent, add_tag, info, list_tags, publish, remove_tags,
-    resign, roll_back,
+    PublishError, PublishRequest, SettingsFile, Silent, add_tag, info, list_tags, move_tag, publish,
+    remove_tags, resign, roll_back,
 };
 use varve_repository::{HistoryError, RepositoryPath, SignedManifest, TagName};
 use varve_testkit::TreeBuilder;
@@ -158,6 +158,24 @@ fn tags_come_and_go() {
     assert!(remove_tags(&workshop.local, &[tag("trunk")], at(300)).is_err());
     remove_tags(&workshop.local, &[tag("again"), tag("first")], at(300)).expect("possible");
     assert_eq!(tags(&workshop), owned(&[("trunk", 2), ("trunk-previous", 1)]));
+}
+
+#[test]
+fn a_tag_moves_from_revision_to_revision() {
+    let workshop = Workshop::with_repository(plain());
+    add_tag(&workshop.local, &tag("first"), "", None, at(1)).expect("possible");
+    TreeBuilder::new(&workshop.tree).file("a", "1").finish();
+    workshop.publish(100);
+    add_tag(&workshop.local, &tag("second"), "", None, at(200)).expect("possible");
+    for (of, revision) in [("first", 1), ("second", 2), ("second", 2)] {
+        let moved = move_tag(&workshop.local, &tag("moving"), of, &tag(of), at(300)).expect("possible");
+        assert_eq!((moved.revision, moved.description.as_str()), (revision, of));
+        let expected =
+            [("first", 1), ("moving", revision), ("second", 2), ("trunk", 2), ("trunk-previous", 1)];
+        assert_eq!(tags(&workshop), owned(&expected));
+    }
+    assert!(move_tag(&workshop.local, &tag("moving"), "", &tag("none"), at(300)).is_err());
+    assert!(move_tag(&workshop.local, &tag("trunk"), "", &tag("first"), at(300)).is_err());
 }
 
 #[test]
