@@ -12,9 +12,14 @@ mod family;
 mod location;
 mod lock;
 mod name;
+mod tree;
 
 pub use digest::{DigestError, Fingerprint, Sha256};
 pub use family::{Family, UnknownFamily};
 pub use location::{LocationError, MirrorUrl, PackagePath};
 pub use lock::{ListOrigin, Lock, LockError, LockedIndex, LockedPackage};
 pub use name::{Architecture, IndexId, NameError, PackageName, PackageVersion};
+pub use tree::{
+    Differences, Privilege, Role, TreeError, TreeOrder, TreeRecord, TreeVersion, build_tree, sandbox,
+    verify_tree, with_ids_of_trees,
+};
