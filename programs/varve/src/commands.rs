@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod man;
 mod mount;
+mod os;
 mod replicate;
 mod repo;
 mod serve;
@@ -28,11 +29,14 @@ pub(crate) enum Command {
     Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
+    Os(os::Os),
     Config(config::Config),
     #[command(hide = true)]
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
     MountWorker(mount::MountWorker),
+    #[command(hide = true)]
+    Sandboxed(os::sandboxed::Sandboxed),
     #[command(hide = true)]
     TransactionSpace(repo::shell::TransactionSpace),
     #[command(hide = true)]
@@ -54,6 +58,8 @@ impl Command {
             Self::Mount(command) => command.run(invocation),
             Self::Umount(command) => command.run(invocation),
             Self::Status(command) => command.run(invocation),
+            Self::Os(command) => command.run(invocation),
+            Self::Sandboxed(command) => command.run(invocation),
             Self::Config(command) => command.run(invocation),
             Self::MountSupervisor(command) => command.run(invocation),
             Self::MountWorker(command) => command.run(invocation),

@@ -29,6 +29,14 @@ impl ExitCode {
         Self::OutputClosed,
     ];
 
+    /// What a process of this program ended with; the plain failure if something else ended it.
+    pub(crate) fn of(status: std::process::ExitStatus) -> Self {
+        let known =
+            [Self::Usage, Self::Integrity, Self::NotFound, Self::Transport, Self::Busy, Self::Interrupted];
+        let is = |code: &Self| status.code() == Some(code.number().into());
+        known.into_iter().find(is).unwrap_or(Self::Failure)
+    }
+
     /// What the shell sees.
     pub(crate) fn number(self) -> u8 {
         match self {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
+use varve_packages::TreeError;
 use varve_publish::{CollectError, LockError, PublishError, TransactionError};
 use varve_replicate::{MirrorError, ServeError};
 use varve_repository::{HistoryError, RepositoryError};
@@ -167,6 +168,28 @@ impl From<MirrorError> for Failure {
             MirrorError::Unsettled { .. } => ExitCode::Transport,
             MirrorError::Source(source) => Self::store_code(source),
             MirrorError::Repository(RepositoryError::Store(source)) => Self::store_code(source),
+            error if error.is_integrity() => ExitCode::Integrity,
+            _ => ExitCode::Failure,
+        };
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<TreeError> for Failure {
+    fn from(error: TreeError) -> Self {
+        let hint = error.hint();
+        let code = match &error {
+            TreeError::Taken(_)
+            | TreeError::Lock(_)
+            | TreeError::Empty
+            | TreeError::Name(_)
+            | TreeError::Date(_) => ExitCode::Usage,
+            TreeError::Busy(_) => ExitCode::Busy,
+            TreeError::NoRecord { .. } => ExitCode::NotFound,
             error if error.is_integrity() => ExitCode::Integrity,
             _ => ExitCode::Failure,
         };

@@ -14,6 +14,7 @@ pub(crate) struct Places {
     keys: PathBuf,
     repositories: PathBuf,
     transactions: PathBuf,
+    packages: PathBuf,
     cache: PathBuf,
     run: PathBuf,
     cvmfs: PathBuf,
@@ -85,6 +86,11 @@ impl Places {
         self.transactions.join(name.as_str())
     }
 
+    /// The files of packages that lists were locked with: by them, systems can be built when mirrors are gone.
+    pub(crate) fn packages(&self) -> &Path {
+        &self.packages
+    }
+
     /// The settings of a repository of this machine.
     pub(crate) fn settings(&self, name: &RepositoryName) -> PathBuf {
         Self::settings_in(&self.config, name)
@@ -114,6 +120,7 @@ impl Places {
             keys: home.join("keys"),
             repositories: home.join("repositories"),
             transactions: home.join("transactions"),
+            packages: home.join("packages"),
             cache: home.join("cache"),
             run: home.join("run"),
             cvmfs: home.join("config/cvmfs"),
@@ -126,6 +133,7 @@ impl Places {
             keys: config.join("keys"),
             repositories: state.join("repositories"),
             transactions: state.join("transactions"),
+            packages: state.join("packages"),
             cache,
             run,
             cvmfs: PathBuf::from("/etc/cvmfs"),
@@ -160,6 +168,7 @@ mod tests {
         [
             places.repository(&name),
             places.transaction(&name),
+            places.packages().to_owned(),
             places.keys().to_owned(),
             places.config().to_owned(),
             places.client(),

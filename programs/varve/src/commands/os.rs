@@ -1,0 +1,32 @@
+//! `varve os`: operating systems as lists of packages, and the trees that are built of them. One file per verb in `os/`.
+
+mod build;
+mod publish;
+pub(crate) mod sandboxed;
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+/// Make operating systems: lock their packages, build them, publish them
+#[derive(Args, Debug)]
+pub(crate) struct Os {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Build(build::Build),
+    Publish(publish::Publish),
+}
+
+impl Os {
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        match self.verb {
+            Verb::Build(verb) => verb.run(invocation),
+            Verb::Publish(verb) => verb.run(invocation),
+        }
+    }
+}
