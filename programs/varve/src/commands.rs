@@ -13,6 +13,7 @@ mod repo;
 mod serve;
 mod status;
 mod umount;
+mod vm;
 
 use clap::Subcommand;
 
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Status(status::Status),
     Os(os::Os),
     Config(config::Config),
+    Vm(vm::Vm),
     #[command(hide = true)]
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
@@ -61,6 +63,7 @@ impl Command {
             Self::Os(command) => command.run(invocation),
             Self::Sandboxed(command) => command.run(invocation),
             Self::Config(command) => command.run(invocation),
+            Self::Vm(command) => command.run(invocation),
             Self::MountSupervisor(command) => command.run(invocation),
             Self::MountWorker(command) => command.run(invocation),
             Self::TransactionSpace(command) => command.run(invocation),

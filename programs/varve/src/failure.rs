@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
+use varve_hypervisor::HypervisorError;
 use varve_packages::TreeError;
 use varve_publish::{CollectError, LockError, PublishError, TransactionError};
 use varve_replicate::{MirrorError, ServeError};
@@ -191,6 +192,31 @@ impl From<TreeError> for Failure {
             TreeError::Busy(_) => ExitCode::Busy,
             TreeError::NoRecord { .. } => ExitCode::NotFound,
             error if error.is_integrity() => ExitCode::Integrity,
+            _ => ExitCode::Failure,
+        };
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<HypervisorError> for Failure {
+    fn from(error: HypervisorError) -> Self {
+        let hint = error.hint();
+        let code = match &error {
+            HypervisorError::Spec(_)
+            | HypervisorError::Image(_)
+            | HypervisorError::Exists { .. }
+            | HypervisorError::State { .. }
+            | HypervisorError::Unsupported { .. } => ExitCode::Usage,
+            HypervisorError::Unknown { .. } | HypervisorError::Snapshot { there: false, .. } => {
+                ExitCode::NotFound
+            }
+            HypervisorError::Snapshot { there: true, .. } => ExitCode::Usage,
+            HypervisorError::Busy { .. } => ExitCode::Busy,
+            HypervisorError::Late { .. } => ExitCode::Transport,
             _ => ExitCode::Failure,
         };
         let failure = Self::new(code, error);

@@ -18,6 +18,7 @@ mod persona;
 mod places;
 mod progress;
 mod scratch;
+mod terminal;
 
 use std::ffi::OsString;
 use std::process;

@@ -15,6 +15,7 @@ pub(crate) struct Places {
     repositories: PathBuf,
     transactions: PathBuf,
     packages: PathBuf,
+    machines: PathBuf,
     cache: PathBuf,
     run: PathBuf,
     cvmfs: PathBuf,
@@ -101,6 +102,11 @@ impl Places {
         config.join("repositories").join(format!("{}.toml", name.as_str()))
     }
 
+    /// The directory of all machines of this user.
+    pub(crate) fn machines(&self) -> PathBuf {
+        self.machines.clone()
+    }
+
     /// What was fetched and can be fetched again.
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
@@ -121,6 +127,7 @@ impl Places {
             repositories: home.join("repositories"),
             transactions: home.join("transactions"),
             packages: home.join("packages"),
+            machines: home.join("machines"),
             cache: home.join("cache"),
             run: home.join("run"),
             cvmfs: home.join("config/cvmfs"),
@@ -134,6 +141,7 @@ impl Places {
             repositories: state.join("repositories"),
             transactions: state.join("transactions"),
             packages: state.join("packages"),
+            machines: state.join("machines"),
             cache,
             run,
             cvmfs: PathBuf::from("/etc/cvmfs"),
@@ -174,6 +182,7 @@ mod tests {
             places.client(),
             places.cvmfs().to_owned(),
             places.settings(&name),
+            places.machines().join("NAME"),
             places.cache().to_owned(),
             places.run().to_owned(),
         ]

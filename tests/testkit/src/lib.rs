@@ -9,6 +9,7 @@
 mod clock;
 mod comparison;
 mod fixture;
+mod guest;
 mod link;
 mod listing;
 mod process;
@@ -23,6 +24,7 @@ mod waiting;
 pub use clock::ManualClock;
 pub use comparison::{assert_same, differences};
 pub use fixture::{Attributes, ExpectedEntry, ExpectedMagic, Fixture};
+pub use guest::Guest;
 pub use link::{Link, LinkSettings, Namespace, Network, Traffic};
 pub use listing::{escape, listing, magic_listing, unescape};
 pub use process::ProcessGuard;

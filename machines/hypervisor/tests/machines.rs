@@ -1,0 +1,8 @@
+//! Real machines on every back end that is there: one suite for the trait. What is missing for it is printed.
+
+#![allow(clippy::print_stdout)]
+
+#[path = "machines/qemu.rs"]
+mod qemu;
+#[path = "machines/suite.rs"]
+mod suite;
