@@ -1,7 +1,10 @@
 //! What is to be mounted where, in the form that is handed from process to process.
 
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,8 +44,25 @@ pub enum Access {
 pub struct Relaunch {
     /// The executable.
     pub program: PathBuf,
+    /// The name under which it shows among the processes, instead of its path: systemd lets processes whose name begins with
+    /// `@` live on when it ends all others.
+    #[serde(default)]
+    pub shown_as: Option<OsString>,
     /// Its arguments for becoming a supervisor, which is to call [`crate::supervisor`].
     pub supervisor: Vec<OsString>,
     /// Its arguments for becoming a worker, which is to call [`crate::worker`].
     pub worker: Vec<OsString>,
+}
+
+impl Relaunch {
+    /// The program with arguments, its standard input being `link`, in the root directory: it outlives the directory that its
+    /// caller works in.
+    pub(crate) fn command(&self, arguments: &[OsString], link: OwnedFd) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(name) = &self.shown_as {
+            command.arg0(name);
+        }
+        command.args(arguments).current_dir("/").stdin(Stdio::from(link)).stdout(Stdio::null());
+        command
+    }
 }

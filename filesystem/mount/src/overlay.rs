@@ -24,6 +24,8 @@ pub struct Overlay<'a> {
     pub upper: &'a Path,
     /// A directory of the kernel's own, on the file system of `upper`.
     pub work: &'a Path,
+    /// Whether set-user-id and set-group-id bits count.
+    pub set_id: bool,
     /// Whether it is mounted in a user namespace. Then directories can't be renamed at once, but `mv` copies them.
     pub in_user_namespace: bool,
 }
@@ -67,7 +69,8 @@ impl Overlay<'_> {
             }
         }
         fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV;
+        attributes.set(MountAttrFlags::MOUNT_ATTR_NOSUID, !self.set_id);
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
     }
 }

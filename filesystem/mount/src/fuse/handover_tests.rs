@@ -296,6 +296,7 @@ fn order_for(directory: &Path) -> MountOrder {
         set_id: false,
         relaunch: Relaunch {
             program: std::env::current_exe().unwrap(),
+            shown_as: None,
             supervisor: arguments("becomes_supervisor"),
             worker: arguments("becomes_worker"),
         },

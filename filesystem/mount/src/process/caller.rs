@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::link::{Link, Message};
@@ -25,11 +25,9 @@ pub fn start(order: MountOrder) -> Result<(), MountError> {
     let order = checked(order)?;
     let directory = order.directory.clone();
     let (link, theirs) = Link::pair()?;
-    let mut child = Command::new(&order.relaunch.program)
-        .args(&order.relaunch.supervisor)
-        .current_dir("/")
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
+    let mut child = order
+        .relaunch
+        .command(&order.relaunch.supervisor, theirs)
         .stderr(messages_of(&order)?)
         .spawn()
         .map_err(MountError::io("start", &order.relaunch.program))?;

@@ -10,7 +10,7 @@
 //! One thread decides, over a queue of events; the others only listen: to the worker, to the caller, to signals.
 
 use std::os::fd::AsFd as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -223,11 +223,10 @@ impl Supervisor {
         let (link, theirs) = Link::pair()?;
         let foreground = matches!(self.caller, Caller::Here(_)) && self.order.log.is_none();
         let messages = if foreground { Stdio::inherit() } else { messages_of(&self.order)? };
-        let child = Command::new(&self.order.relaunch.program)
-            .args(&self.order.relaunch.worker)
-            .current_dir("/")
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
+        let child = self
+            .order
+            .relaunch
+            .command(&self.order.relaunch.worker, theirs)
             .stderr(messages)
             .spawn()
             .map_err(MountError::io("start", &self.order.relaunch.program))?;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -138,11 +137,10 @@ impl Guardian {
 
     fn start_supervisor(&self) -> Result<Link, MountError> {
         let (link, theirs) = Link::pair()?;
-        let mut child = Command::new(&self.order.relaunch.program)
-            .args(&self.order.relaunch.supervisor)
-            .current_dir("/")
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
+        let mut child = self
+            .order
+            .relaunch
+            .command(&self.order.relaunch.supervisor, theirs)
             .stderr(messages_of(&self.order)?)
             .spawn()
             .map_err(MountError::io("start", &self.order.relaunch.program))?;

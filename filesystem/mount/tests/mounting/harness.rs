@@ -72,6 +72,7 @@ impl Mount {
             set_id: false,
             relaunch: Relaunch {
                 program: std::env::current_exe().unwrap(),
+                shown_as: None,
                 supervisor: arguments("becomes_supervisor"),
                 worker: arguments("becomes_worker"),
             },

@@ -146,6 +146,7 @@ impl Mount {
             relaunch: Relaunch {
                 program: std::env::current_exe()
                     .map_err(|error| Failure::io("find", Path::new("varve"), error))?,
+                shown_as: None,
                 supervisor: vec!["mount-supervisor".into()],
                 worker: vec!["mount-worker".into()],
             },

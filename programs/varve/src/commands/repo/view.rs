@@ -83,6 +83,7 @@ impl View {
             lower: &below(&self.lower, &self.at),
             upper: &self.upper,
             work: &self.work,
+            set_id: false,
             in_user_namespace: self.in_user_namespace,
         };
         Ok(overlay.mount(&self.writable())?)
