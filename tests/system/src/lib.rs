@@ -4,5 +4,7 @@
 #![allow(clippy::panic, clippy::print_stdout)]
 
 mod installation;
+mod machine;
 
 pub use installation::{Installation, Outcome, Server, fuse_is_missing, overlays_are_missing};
+pub use machine::{Equipment, Initramfs, Kernel, Machine};

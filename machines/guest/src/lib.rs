@@ -1,0 +1,25 @@
+//! The first process of a machine: finds its user data, brings up the network, mounts the operating system from a repository,
+//! and becomes its init.
+//!
+//! [`boot::run`] is the whole way. Invariants: nothing of the operating system is used that a key of the image does not vouch
+//! for; what comes from outside is bounded; no disk that holds anything is written to; the processes that serve the operating
+//! system need nothing of it.
+
+pub mod block_device;
+pub mod boot;
+pub mod command_line;
+pub mod config;
+pub mod console;
+pub mod datasource;
+mod error;
+mod kernel_mounts;
+pub mod modules;
+pub mod network;
+pub mod os_mount;
+pub mod places;
+pub mod record;
+pub mod scratch;
+pub mod shutdown;
+mod switch;
+
+pub use error::GuestError;

@@ -1,0 +1,59 @@
+//! The program `varve-guest`: composition of the guest's library into the machine's first process, and nothing else.
+//!
+//! What it is, its name and place tell: the first process boots; under the name `shutdown` it ends the machine; otherwise the
+//! first argument is a command.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use varve_guest::boot::{self, Surroundings};
+use varve_guest::console::chain;
+use varve_guest::shutdown::{self, End};
+use varve_guest::{GuestError, os_mount};
+
+const USAGE: &str = "usage: varve-guest COMMAND\n\
+    Runs as the first process of a machine. Commands are for the processes that it starts.\n";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = arguments.collect();
+    let called = Path::new(&name).file_name().unwrap_or_default().to_owned();
+    if called == "shutdown" {
+        let end = arguments.iter().filter_map(|word| word.to_str()).find_map(End::named);
+        shutdown::run(end.unwrap_or(End::PowerOff));
+        return ExitCode::FAILURE;
+    }
+    if rustix::process::getpid().is_init() {
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/init"));
+        boot::run(&Surroundings { program, arguments, now: SystemTime::now });
+        return ExitCode::FAILURE;
+    }
+    match arguments.first().and_then(|command| command.to_str()) {
+        Some(os_mount::SUPERVISOR) => served(os_mount::supervisor),
+        Some(os_mount::WORKER) => served(|| os_mount::worker(SystemTime::now)),
+        _ => {
+            say(USAGE);
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// A process of a mount, whose messages go to the mount's log.
+fn served(process: impl FnOnce() -> Result<(), GuestError>) -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    match process() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("{}\n", chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,56 @@
+//! A machine without a disk: it boots, is given user data by its hypervisor, and ends.
+
+use std::fs;
+use std::time::Duration;
+
+use varve_system::{Equipment, Installation, Machine};
+
+use super::operating_system::{self, NAME};
+
+const LONG: Duration = Duration::from_secs(180);
+
+#[test]
+fn a_machine_boots_from_a_repository_and_ends() {
+    let Some(equipment) = Equipment::find() else { return };
+    let installation = Installation::new();
+    let script = "
+        echo \"OS: root is $(mount | grep ' on / ')\"
+        echo hello > /root/written; echo \"OS: wrote $(cat /root/written)\"
+        echo \"OS: name $(cat /etc/hostname)\"
+        cat /run/varve/boot.json
+        ps -o pid,args | grep varve-guest
+    ";
+    if operating_system::publish(&installation, script).is_none() {
+        return;
+    }
+    let server = installation.serve(None);
+    let initramfs = installation.path("initramfs");
+    equipment.initramfs(&operating_system::boot_settings(&installation, server.port())).write(&initramfs);
+    let user_data = installation.path("user-data");
+    fs::write(&user_data, "#!/bin/sh\n").unwrap();
+    let given = format!("name=opt/varve/user-data,file={}", user_data.display());
+    let hostname = "name=opt/varve/hostname,string=node-7";
+    let mut machine = Machine::start(
+        &equipment.kernel.image,
+        &initramfs,
+        "varve.debug",
+        &installation.path("console"),
+        &["-fw_cfg", &given, "-fw_cfg", hostname],
+    );
+    let console = machine.wait_for_end(LONG);
+    println!("{console}");
+    for expected in [
+        "user data: QEMU fw_cfg, 10 bytes",
+        "by DHCP from 10.0.2.2",
+        "OS: tiny 1",
+        "OS: root is varve-os on / type overlay",
+        "OS: wrote hello",
+        "OS: name node-7",
+        "@varve-guest mount-worker",
+        "OS: end",
+        "varve: powering off",
+    ] {
+        assert!(console.contains(expected), "no '{expected}' in:\n{console}");
+    }
+    assert!(console.contains(NAME));
+}
