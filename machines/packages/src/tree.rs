@@ -75,6 +75,8 @@ pub fn build_tree(order: &TreeOrder) -> Result<TreeRecord, TreeError> {
     };
     let archive = std::path::absolute(&order.archive).map_err(TreeError::io("find", &order.archive))?;
     let work = Work::begin(&order.tree)?;
+    // Scripts write it into configuration; the sandbox has a name of its own.
+    rustix::system::sethostname(b"localhost").map_err(|errno| TreeError::Hostname(errno.into()))?;
     match lock.family {
         Family::Debian => debian::install(&lock, &archive, &work, epoch)?,
         Family::Rpm => rpm::install(&lock, &archive, &work, epoch)?,
@@ -84,7 +86,7 @@ pub fn build_tree(order: &TreeOrder) -> Result<TreeRecord, TreeError> {
     machine::configure(&root, order.role, &work, epoch)?;
     let settled = match lock.family {
         Family::Debian => debian::settle(&root, &lock),
-        Family::Rpm => Ok(()),
+        Family::Rpm => rpm::settle(&root),
     };
     settled
         .and_then(|()| traces::remove(&root))

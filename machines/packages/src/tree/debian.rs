@@ -20,6 +20,8 @@ pub(super) fn install(lock: &Lock, archive: &Path, work: &Work, epoch: i64) -> R
         .args(["--mode=root", "--format=directory", "--variant=essential"])
         .args(["--skip=check/signed-by,check/empty,chroot/mount/sys"])
         .arg(format!("--architectures={}", lock.architecture))
+        // The tree is written to the disk once, when it is whole.
+        .arg("--dpkgopt=force-unsafe-io")
         // This machine's, which mmdebstrap has copied; the network that they are for isn't there.
         .arg("--setup-hook=rm -f \"$1\"/etc/resolv.conf \"$1\"/etc/hostname")
         .arg(format!("--include={}", names.join(",")))
@@ -48,6 +50,7 @@ pub(super) fn sources(lock: &Lock) -> String {
 /// Replaces the configuration that the installation used by the machine's own.
 pub(super) fn settle(root: &Root, lock: &Lock) -> std::io::Result<()> {
     root.remove("etc/apt/sources.list")?;
+    root.remove("etc/dpkg/dpkg.cfg.d/99mmdebstrap")?;
     let sources = sources(lock);
     if root.has("etc/apt") && !sources.is_empty() {
         root.write("etc/apt/sources.list.d/system.sources", sources.as_bytes(), 0o644)?;

@@ -58,6 +58,9 @@ pub enum TreeError {
         /// The last that it said.
         said: String,
     },
+    /// The sandbox is none.
+    #[error("cannot set the host name of the sandbox")]
+    Hostname(#[source] io::Error),
     /// A package's file that is not what the lock says.
     #[error("{} is not the package {package} of the lock: {reason}", path.display())]
     WrongFile {

@@ -20,10 +20,17 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loop
 const NETWORK: &str = "# Every wired interface, where nothing else says what it gets.\n[Match]\nType=ether\nKind=!*\n\n\
     [Network]\nDHCP=yes\nIPv6AcceptRA=yes\nKeepConfiguration=yes\n\n[DHCPv4]\nClientIdentifier=mac\n";
 
-/// Keys are made by the first boot, unless the context has brought some.
+/// An interface that is up already, since the root is read over it, can't be renamed, and would never be configured.
+const NAMES: &str = "# Interfaces keep the kernel's names; the others are names too.\n[Match]\nType=ether\n\n\
+    [Link]\nAlternativeNamesPolicy=database onboard slot path mac\nMACAddressPolicy=none\n";
+
+/// Keys are made by the first boot, unless the context has brought some. None of RSA: they take ten seconds where the
+/// processor is emulated.
 const HOST_KEYS: &str = "[Unit]\nDescription=Host keys of the SSH server\nBefore=ssh.service sshd.service\n\
-    ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\n[Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n\
-    RemainAfterExit=yes\n\n[Install]\nWantedBy=multi-user.target\nRequiredBy=ssh.service sshd.service\n";
+    ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+    ExecStart=/usr/bin/ssh-keygen -q -N \"\" -t ed25519 -f /etc/ssh/ssh_host_ed25519_key\n\
+    ExecStart=/usr/bin/ssh-keygen -q -N \"\" -t ecdsa -f /etc/ssh/ssh_host_ecdsa_key\n\n\
+    [Install]\nWantedBy=multi-user.target\nRequiredBy=ssh.service sshd.service\n";
 
 /// Units that a machine runs where it has them.
 const ENABLED: &[&str] = &[
@@ -91,6 +98,7 @@ fn files(root: &Root, role: Role) -> io::Result<()> {
     }
     if root.has("usr/lib/systemd/systemd-networkd") {
         root.write("usr/lib/systemd/network/80-varve.network", NETWORK.as_bytes(), 0o644)?;
+        root.write("usr/lib/systemd/network/80-varve.link", NAMES.as_bytes(), 0o644)?;
     }
     if root.has("usr/lib/systemd/systemd-resolved") {
         root.link("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;

@@ -1,11 +1,13 @@
 //! RPM: the lock's package files, installed by rpm into a tree with a database of its own.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::archived;
 use super::error::TreeError;
 use super::program;
+use super::rooted::Root;
 use super::work::Work;
 use crate::lock::Lock;
 
@@ -32,6 +34,18 @@ pub(super) fn install(lock: &Lock, archive: &Path, work: &Work, epoch: i64) -> R
     rpm.args(["--install", "--nosignature", "--define=_netsharedpath /dev:/proc:/sys"]).arg(&manifest);
     program::run(&mut rpm, "rpm", "install RPM packages", &work.log())?;
     mounts.remove()
+}
+
+/// Removes what the database keeps beside it while it is open. Its end has put everything into the database.
+pub(super) fn settle(root: &Root) -> io::Result<()> {
+    for database in DATABASES {
+        let log = format!("{database}/rpmdb.sqlite-wal");
+        if root.read(&log, 0)?.is_some() {
+            root.remove(&log)?;
+            root.remove(&format!("{database}/rpmdb.sqlite-shm"))?;
+        }
+    }
+    Ok(())
 }
 
 fn rpm(work: &Work, epoch: i64) -> Command {
