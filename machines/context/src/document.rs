@@ -27,7 +27,7 @@ macro_rules! sections {
     ($($(#[$doc:meta])* $field:ident: $kind:ty,)*) => {
         /// What a machine is to become.
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(default)]
+        #[serde(default, rename_all = "kebab-case")]
         pub struct Document {
             $($(#[$doc])* #[serde(skip_serializing_if = "is_default")] pub $field: $kind,)*
         }
@@ -43,7 +43,8 @@ macro_rules! sections {
             pub fn plan(&self) -> Plan {
                 let mut plan = Plan::default();
                 let mut scripts = Default::default();
-                $(self.$field.plan(&mut Planner::new(&mut plan, &mut scripts, stringify!($field)));)*
+                let follow = !self.packages.install.is_empty();
+                $(self.$field.plan(&mut Planner::new(&mut plan, &mut scripts, section(stringify!($field)), follow));)*
                 plan
             }
 
@@ -64,8 +65,20 @@ sections! {
     groups: Vec<sections::users::Group>,
     /// Users.
     users: Vec<sections::users::User>,
+    /// Users who are known elsewhere.
+    directory: sections::directory::Directory,
     /// Logging in from outside.
     ssh: sections::ssh::Ssh,
+    /// Certificates.
+    x509: sections::x509::X509,
+    /// Disks.
+    storage: sections::storage::Storage,
+    /// Interfaces, name servers, the kernel's settings.
+    network: sections::network::Network,
+    /// A network that is reached by OpenVPN.
+    vpn: sections::vpn::Vpn,
+    /// A name that follows the machine's address.
+    dynamic_dns: sections::dynamic_dns::DynamicDns,
     /// Software repositories below `/cvmfs`, and how they are reached.
     repositories: sections::repositories::Repositories,
     /// Environment variables of everyone.
@@ -74,10 +87,65 @@ sections! {
     files: Vec<sections::files::File>,
     /// Packages that are installed at the first boot.
     packages: sections::packages::Packages,
+    /// An HTTP proxy.
+    squid: sections::squid::Squid,
+    /// The machine's part in an HTCondor pool.
+    htcondor: sections::htcondor::HtCondor,
+    /// The machine's part in a Slurm cluster.
+    slurm: sections::slurm::Slurm,
+    /// A worker of the Cooperative Computing Tools.
+    work_queue: sections::work_queue::WorkQueue,
+    /// A cluster that grows and shrinks with its queue.
+    elastiq: sections::elastiq::Elastiq,
+    /// A caching proxy for data.
+    xrootd: sections::xrootd::XRootD,
+    /// Who may watch the machine.
+    monitoring: sections::monitoring::Monitoring,
+    /// A machine that is looked after by Puppet.
+    puppet: sections::puppet::Puppet,
+    /// A machine with a screen.
+    desktop: sections::desktop::Desktop,
+    /// The agent in the machine.
+    agent: sections::agent::Agent,
     /// Units of systemd.
     services: sections::services::Services,
     /// Programs that run at the first boot.
     scripts: Vec<sections::scripts::Script>,
+}
+
+/// A section's name as it stands in a document.
+fn section(field: &'static str) -> &'static str {
+    match field {
+        "dynamic_dns" => "dynamic-dns",
+        "work_queue" => "work-queue",
+        other => other,
+    }
+}
+
+impl Document {
+    /// The document as TOML, without what says nothing. A secret in plain is left out, and a sign stands in its place.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let mut value = toml::Value::try_from(self)?;
+        prune(&mut value);
+        toml::to_string_pretty(&value)
+    }
+}
+
+/// Takes away lists and tables with nothing in them, and what is not so.
+fn prune(value: &mut toml::Value) {
+    match value {
+        toml::Value::Table(table) => {
+            table.iter_mut().for_each(|(_, value)| prune(value));
+            table.retain(|_, value| match value {
+                toml::Value::Table(table) => !table.is_empty(),
+                toml::Value::Array(array) => !array.is_empty(),
+                toml::Value::Boolean(_) | toml::Value::Integer(_) | toml::Value::Float(_) => true,
+                toml::Value::String(_) | toml::Value::Datetime(_) => true,
+            });
+        }
+        toml::Value::Array(array) => array.iter_mut().for_each(prune),
+        _ => {}
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

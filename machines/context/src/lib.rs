@@ -29,5 +29,5 @@ pub use apply::{ApplyError, Outcome, Report};
 pub use document::Document;
 pub use place::{Notice, Place, Severity};
 pub use plan::{Action, Content, Group, Placement, Plan, PlannedFile, Stage, Step, UnitState, User};
-pub use read::{Context, read};
+pub use read::{Context, Reference, read, read_hepix, read_network};
 pub use secret::Secret;

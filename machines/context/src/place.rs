@@ -79,11 +79,30 @@ impl fmt::Display for Notice {
 pub(crate) struct Notices {
     list: Vec<Notice>,
     dropped: usize,
+    /// The part that is being read, and how many there were.
+    part: u32,
+    parts: u32,
 }
 
 impl Notices {
     /// More than this many are of no use to anyone, and hostile user data could have millions.
     const LIMIT: usize = 200;
+
+    /// The part of a mix that is being read.
+    pub(crate) fn part(&self) -> u32 {
+        self.part
+    }
+
+    /// The next part is being read.
+    pub(crate) fn next_part(&mut self) {
+        self.parts += 1;
+        self.part = self.parts;
+    }
+
+    /// Back to a part, after those within it.
+    pub(crate) fn set_part(&mut self, part: u32) {
+        self.part = part;
+    }
 
     pub(crate) fn warn(&mut self, place: Place, message: impl Into<String>) {
         self.add(Severity::Warning, place, message.into());
@@ -120,6 +139,7 @@ impl Notices {
     }
 
     fn add(&mut self, severity: Severity, place: Place, message: String) {
+        let place = if place.part == 0 { Place { part: self.part, ..place } } else { place };
         // The first error is always kept: it decides over success.
         let first_error =
             severity == Severity::Error && self.list.iter().all(|notice| notice.severity != Severity::Error);

@@ -3,6 +3,7 @@
 //! A plan is made of a [`Document`](crate::Document) by the sections, each of which adds its steps. Nothing in it runs a
 //! program: what must run becomes a unit that runs at boot. [`Plan::apply`](crate::Plan::apply) does it.
 
+mod display;
 mod planner;
 mod script;
 
@@ -242,7 +243,10 @@ impl Content {
 impl From<Vec<u8>> for Content {
     fn from(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) => Self::Text(text),
+            Ok(text) if !text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t' | '\r')) => {
+                Self::Text(text)
+            }
+            Ok(text) => Self::Bytes(text.into_bytes()),
             Err(error) => Self::Bytes(error.into_bytes()),
         }
     }

@@ -31,6 +31,11 @@ pub(crate) fn systemd_argument(text: &str) -> String {
     systemd(text).replace('$', "$$")
 }
 
+/// A field of fstab(5).
+pub(crate) fn fstab(text: &str) -> String {
+    text.replace('\\', "\\134").replace(' ', "\\040").replace('\t', "\\011").replace('#', "\\043")
+}
+
 /// A basic string of TOML.
 pub(crate) fn toml(text: &str) -> String {
     toml::Value::from(text).to_string()
@@ -51,6 +56,7 @@ mod tests {
         assert_eq!(shell(""), "''");
         assert_eq!(systemd("a \"b\" 5% \\"), r#""a \"b\" 5%% \\""#);
         assert_eq!(systemd_argument("$HOME"), "\"$$HOME\"");
+        assert_eq!(fstab("/a b#\\"), "/a\\040b\\043\\134");
         assert_eq!(toml("a\"b").parse::<toml::Value>().ok(), Some(toml::Value::from("a\"b")));
     }
 }

@@ -183,6 +183,14 @@ checked_text!(
         && text[1..].split('/').all(|part| !part.is_empty() && part != "." && part != ".." && part.len() <= 255)
 );
 
+checked_text!(
+    /// A path in the machine that needs no quotes in any file.
+    PlainPath,
+    "an absolute path of letters, digits and . _ - + @ : without ..",
+    |text| TargetPath::parse(text).is_ok()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+@:".contains(&byte))
+);
+
 impl UnitName {
     /// The name with its suffix.
     #[must_use]

@@ -69,6 +69,26 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Says of every place which part it is in.
+    pub(crate) fn stamp(&mut self, part: u32) {
+        if part == 0 {
+            return;
+        }
+        self.place.part = part;
+        match &mut self.value {
+            Value::List(list) => list.iter_mut().for_each(|node| node.stamp(part)),
+            Value::Map(map) => {
+                for (key, node) in map {
+                    key.place.part = part;
+                    node.stamp(part);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Why user data can't be taken apart.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SyntaxError {

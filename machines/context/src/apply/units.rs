@@ -48,6 +48,9 @@ fn enable(root: &Root, name: &UnitName, optional: bool) -> Result<bool, ActionEr
                 _ => continue,
             }
         };
+        // One that was found by its alias is linked by its own name.
+        let own = path.rsplit_once('/').and_then(|(_, file)| UnitName::parse(file).ok());
+        let name = own.filter(|own| !own.contains("@.")).unwrap_or(name);
         let install = Install::parse(&text, &name);
         for (directory, targets) in [("wants", &install.wanted_by), ("requires", &install.required_by)] {
             for target in targets {
@@ -110,6 +113,27 @@ fn find(root: &Root, name: &UnitName) -> Result<Option<(String, String)>, Action
             let path = format!("{place}/{file}");
             if let Some(existing) = root.read(&path)? {
                 return Ok(Some((path, String::from_utf8_lossy(&existing.bytes).into_owned())));
+            }
+        }
+    }
+    by_alias(root, name)
+}
+
+/// The unit that would be called so if it were enabled.
+fn by_alias(root: &Root, name: &UnitName) -> Result<Option<(String, String)>, ActionError> {
+    let Some((_, suffix)) = name.rsplit_once('.') else { return Ok(None) };
+    for place in PLACES {
+        for (file, kind) in root.names(place)? {
+            let plausible = kind == FileType::RegularFile && file.ends_with(suffix) && !file.contains('@');
+            let Ok(other) = UnitName::parse(file) else { continue };
+            if !plausible {
+                continue;
+            }
+            let path = format!("{place}/{other}");
+            let Some(existing) = root.read(&path)? else { continue };
+            let text = String::from_utf8_lossy(&existing.bytes).into_owned();
+            if Install::parse(&text, &other).alias.contains(name) {
+                return Ok(Some((path, text)));
             }
         }
     }

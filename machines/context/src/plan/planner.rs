@@ -11,11 +11,23 @@ pub(crate) struct Planner<'a> {
     plan: &'a mut Plan,
     section: &'static str,
     scripts: &'a mut script::Sequence,
+    packages_follow: bool,
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(plan: &'a mut Plan, scripts: &'a mut script::Sequence, section: &'static str) -> Self {
-        Self { plan, section, scripts }
+    /// For a section; whether packages are installed at the first boot, which may bring what isn't there yet.
+    pub(crate) fn new(
+        plan: &'a mut Plan,
+        scripts: &'a mut script::Sequence,
+        section: &'static str,
+        packages_follow: bool,
+    ) -> Self {
+        Self { plan, section, scripts, packages_follow }
+    }
+
+    /// Whether packages are installed at the first boot.
+    pub(crate) fn packages_follow(&self) -> bool {
+        self.packages_follow
     }
 
     /// Adds a step.
@@ -48,6 +60,28 @@ impl<'a> Planner<'a> {
         self.file_with(path, Content::Text(content.into()), 0o644, Owner::root());
     }
 
+    /// A file that anyone may read, unless there is one.
+    pub(crate) fn file_if_missing(&mut self, path: &str, content: &str) {
+        let (path, content, placement) =
+            (TargetPath::of(path), Content::Text(content.to_owned()), Placement::Keep);
+        self.act(Action::File(PlannedFile {
+            path,
+            content,
+            mode: Mode(0o644),
+            owner: Owner::root(),
+            placement,
+        }));
+    }
+
+    /// A file that only root may read, since a secret is in it; `text` is given the secret.
+    pub(crate) fn private_file(&mut self, path: &str, secret: &Secret, text: impl FnOnce(&str) -> String) {
+        match secret.plain() {
+            Some(plain) => self.secret_file(path, &Secret::Plain(text(plain))),
+            // Told by who applies the plan.
+            None => self.secret_file(path, secret),
+        }
+    }
+
     /// A secret as a file of its own, for root only.
     pub(crate) fn secret_file(&mut self, path: &str, secret: &Secret) {
         self.file_with(path, Content::Secret(secret.clone()), 0o600, Owner::root());
@@ -69,6 +103,11 @@ impl<'a> Planner<'a> {
     /// A directory of root's.
     pub(crate) fn directory(&mut self, path: &str, mode: u32) {
         self.act(Action::Directory { path: TargetPath::of(path), mode: Mode(mode), owner: Owner::root() });
+    }
+
+    /// A unit that starts at boot if the machine has it, or as soon as a package brings it.
+    pub(crate) fn enable_if_there(&mut self, unit: &str) {
+        self.unit(unit, UnitState::Enabled, true);
     }
 
     fn unit(&mut self, unit: &str, state: UnitState, optional: bool) {
@@ -95,5 +134,11 @@ impl<'a> Planner<'a> {
     pub(crate) fn shell(&mut self, stage: Stage, name: &str, body: &str) {
         let content = Content::Text(format!("#!/bin/sh\nset -eu\n{body}"));
         self.script(stage, &super::file_name(name), content, false);
+    }
+
+    /// As [`Self::shell`], at every boot.
+    pub(crate) fn shell_at_every_boot(&mut self, stage: Stage, name: &str, body: &str) {
+        let content = Content::Text(format!("#!/bin/sh\nset -eu\n{body}"));
+        self.script(stage, &super::file_name(name), content, true);
     }
 }

@@ -45,6 +45,7 @@ pub struct Cluster {
     /// The cluster's PIN.
     pub pin: Option<Word>,
     /// Whether this is the head.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub head: bool,
 }
 

@@ -30,13 +30,13 @@ pub struct File {
     /// Owner; root without.
     pub owner: Option<Owner>,
     /// Whether the content is added to a file that is there.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append: bool,
     /// Whether a file that is there stays as it is.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
     /// Whether it is put there only after packages have been installed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub after_packages: bool,
 }
 

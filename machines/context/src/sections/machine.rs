@@ -75,9 +75,9 @@ impl Machine {
             Some((short, _)) => format!("{hostname} {short}"),
             None => hostname.to_string(),
         };
-        planner.lines("/etc/hosts", Some("127.0.0.1"), lines(&["127.0.0.1 localhost"]));
+        planner
+            .file_if_missing("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
         planner.lines("/etc/hosts", Some("127.0.1.1"), lines(&[&format!("127.0.1.1 {names}")]));
-        planner.lines("/etc/hosts", Some("::1"), lines(&["::1 localhost ip6-localhost ip6-loopback"]));
     }
 
     fn plan_zone(&self, planner: &mut Planner<'_>, zone: &Word) {

@@ -13,14 +13,17 @@ use crate::text::{Line, Name};
 #[serde(default, rename_all = "kebab-case")]
 pub struct Packages {
     /// Whether the lists of packages are fetched anew, even when nothing is installed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub refresh: bool,
     /// Whether everything that is installed is updated.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub upgrade: bool,
     /// Packages to install, with `=VERSION` where one is meant.
     pub install: Vec<Package>,
     /// Packages to remove.
     pub remove: Vec<Name>,
     /// Whether the machine boots once more when an update wants it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reboot_if_required: bool,
     /// Where packages come from, for apt.
     pub apt_sources: Vec<AptSource>,

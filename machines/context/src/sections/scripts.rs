@@ -19,7 +19,7 @@ pub struct Script {
     #[serde(default)]
     pub stage: Stage,
     /// Whether it runs at every boot.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub every_boot: bool,
 }
 

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{Section, longer};
-use crate::plan::{Action, Planner, UnitState};
+use crate::plan::{Action, Planner, Stage, UnitState};
+use crate::quote;
 use crate::text::{Name, UnitName};
 
 /// What starts at boot and what doesn't.
@@ -33,7 +34,7 @@ pub struct Unit {
     #[serde(default)]
     pub drop_ins: Vec<DropIn>,
     /// Whether it starts at boot.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enable: bool,
 }
 
@@ -74,6 +75,10 @@ impl Section for Services {
                 planner.act(Action::Unit { name, state: UnitState::Enabled, optional: false });
             }
         }
+        if planner.packages_follow() && !self.enable.is_empty() {
+            let units = quote::shell_words(self.enable.iter().map(UnitName::as_str));
+            planner.shell(Stage::Final, "services", &format!("systemctl enable --now -- {units}\n"));
+        }
         let lists = [
             (&self.enable, UnitState::Enabled),
             (&self.disable, UnitState::Disabled),
@@ -81,7 +86,7 @@ impl Section for Services {
         ];
         for (list, state) in lists {
             for name in list {
-                let optional = state != UnitState::Enabled;
+                let optional = state != UnitState::Enabled || planner.packages_follow();
                 planner.act(Action::Unit { name: name.with_suffix(), state, optional });
             }
         }

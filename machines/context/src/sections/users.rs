@@ -17,7 +17,7 @@ pub struct Group {
     /// Its number.
     pub gid: Option<u32>,
     /// Whether it is one of the system's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub system: bool,
     /// Users who are in it.
     #[serde(default)]
@@ -46,12 +46,12 @@ pub struct User {
     /// Their shell.
     pub shell: Option<TargetPath>,
     /// Whether it is an account of the system's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub system: bool,
     /// Their password, or its hash as shadow(5) has it.
     pub password: Option<Secret>,
     /// Whether they must choose a new password at the first log-in.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expire_password: bool,
     /// Whether logging in with a password is impossible.
     pub locked: Option<bool>,
@@ -61,7 +61,7 @@ pub struct User {
     #[serde(default)]
     pub ssh_keys: Vec<Line>,
     /// Whether they may do everything as root, without a password.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
     /// What else they may do, as sudoers(5) says it behind the name: `ALL=(ALL) /usr/bin/systemctl`.
     #[serde(default)]
@@ -108,8 +108,7 @@ impl Item for Group {
             name: self.name.clone(),
             gid: self.gid,
             system: self.system,
-            // Members may be users that come later: they are put into it then.
-            members: Vec::new(),
+            members: self.members.clone(),
         }));
     }
 }

@@ -102,7 +102,15 @@ impl<'a, 'n> Fields<'a, 'n> {
         value
     }
 
-    /// A list of texts; a single text is split at commas.
+    /// A list of texts; a single text is a list of one.
+    pub(crate) fn texts(&mut self, key: &'static str) -> Vec<String> {
+        match self.take(key) {
+            Some(node) => self.list_of_texts(node, key),
+            None => Vec::new(),
+        }
+    }
+
+    /// As [`Self::texts`]; a single text is split at commas.
     pub(crate) fn words(&mut self, key: &'static str) -> Vec<String> {
         let split = |text: String| -> Vec<String> {
             text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
@@ -130,6 +138,12 @@ impl<'a, 'n> Fields<'a, 'n> {
             Some(node) => std::slice::from_ref(node),
             None => &[],
         }
+    }
+
+    /// All members that nobody asked for, and no complaint about them.
+    pub(crate) fn rest(&mut self) -> Vec<&'a (Key, Node)> {
+        let members = std::mem::take(&mut self.members);
+        members.iter().filter(|(key, _)| !self.asked.contains(&key.name.as_str())).collect()
     }
 
     /// Keys that are known and of no meaning here; said once where one is there.

@@ -59,7 +59,7 @@ impl Machine {
 
     /// Applies what user data says twice: the second time nothing may change.
     pub(super) fn become_what(&self, text: &str) -> (Plan, Report) {
-        let Context { document, notices } = read(text.as_bytes());
+        let Context { document, notices, .. } = read(text.as_bytes());
         assert_eq!(notices, [], "{text}");
         let plan = document.plan();
         let report = plan.apply(self.root(), TODAY).unwrap();

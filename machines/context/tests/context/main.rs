@@ -2,4 +2,6 @@
 
 mod apply;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod machine;

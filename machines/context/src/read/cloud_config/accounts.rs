@@ -150,6 +150,9 @@ fn users(fields: &mut Fields<'_, '_>, default: &mut Default, document: &mut Docu
 fn one_user(node: &Node, name: Option<AccountName>, notices: &mut Notices) -> Option<User> {
     let mut fields = Fields::of(node, "users", notices)?;
     let given = fields.checked("name");
+    if given.is_none() && fields.take("name").is_some() {
+        return None;
+    }
     let Some(name) = given.or(name) else {
         let place = fields.place;
         fields.notices.error(place, "users: a user without a name");
