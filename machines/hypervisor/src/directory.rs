@@ -208,6 +208,14 @@ impl Definition {
         let id = fs::read_to_string(source).map_err(HypervisorError::io("read", source))?;
         Ok(Self { version: VERSION, id: id.trim().to_owned(), back_end, accelerator, created, spec })
     }
+
+    /// The address of its network card: a locally administered one that is its own.
+    pub(crate) fn mac(&self) -> String {
+        let digits: Vec<char> = self.id.chars().filter(char::is_ascii_hexdigit).collect();
+        let byte =
+            |at: usize| digits.get(at..at + 2).map_or_else(|| "00".to_owned(), |two| two.iter().collect());
+        format!("52:54:00:{}:{}:{}", byte(0), byte(2), byte(4))
+    }
 }
 
 impl Home {

@@ -9,8 +9,8 @@
 //! A machine that ended for any other reason, by itself, by a crash, by its host's, is stopped; nobody has to notice when.
 
 use std::fmt;
+use std::fs::File;
 use std::net::Ipv4Addr;
-use std::os::unix::net::UnixStream;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ pub trait Hypervisor {
     ///
     /// # Errors
     /// If the machine doesn't run.
-    fn console(&self, home: &Home) -> Result<UnixStream, HypervisorError>;
+    fn console(&self, home: &Home) -> Result<File, HypervisorError>;
 
     /// Forgets what is kept outside of the machine's directory. The machine doesn't run.
     ///
@@ -115,6 +115,8 @@ pub enum BackEnd {
     /// QEMU, started by us.
     #[default]
     Qemu,
+    /// QEMU, looked after by libvirt.
+    Libvirt,
 }
 
 impl BackEnd {
@@ -122,6 +124,7 @@ impl BackEnd {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Qemu => "qemu",
+            Self::Libvirt => "libvirt",
         }
     }
 }
@@ -129,6 +132,18 @@ impl BackEnd {
 impl fmt::Display for BackEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BackEnd {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "qemu" => Ok(Self::Qemu),
+            "libvirt" => Ok(Self::Libvirt),
+            _ => Err("a hypervisor is qemu or libvirt".to_owned()),
+        }
     }
 }
 
@@ -234,6 +249,6 @@ pub struct Snapshot {
     pub name: String,
     /// When it was made, in seconds since 1970.
     pub created: i64,
-    /// The bytes of its memory.
-    pub memory: u64,
+    /// The bytes of its memory, where that is known.
+    pub memory: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! Machines on this host: create, start, inspect, stop, delete.
 //!
 //! A caller says with a [`MachineSpec`] what a machine is, and gives it to [`Machines`], the directory of all machines of a
-//! user. How a machine is run is the matter of a [`Hypervisor`]: one trait, one file per back end ([`Qemu`], …).
+//! user. How a machine is run is the matter of a [`Hypervisor`]: one trait, one file per back end ([`Qemu`], [`Libvirt`]).
 //!
 //! Invariants:
 //! - A machine is a directory below that of all machines; it appears and goes away by one rename. Nothing about it is kept in
@@ -19,7 +19,9 @@ mod directory;
 mod error;
 mod hypervisor;
 mod image_format;
+mod libvirt;
 mod machines;
+mod ports;
 mod qemu;
 mod seed;
 mod spec;
@@ -31,6 +33,7 @@ pub use hypervisor::{
     Accelerator, AcceleratorChoice, BackEnd, ForwardedPort, Hypervisor, Inspection, PowerState, Snapshot,
 };
 pub use image_format::{ImageError, ImageFormat, Unusable};
+pub use libvirt::Libvirt;
 pub use machines::{Deletion, Listed, MachineStatus, Machines, Stopping};
 pub use qemu::Qemu;
 pub use spec::{

@@ -1,7 +1,6 @@
 //! All machines of a user, each run by its back end: what programs call.
 
 use std::fs::File;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -229,7 +228,7 @@ impl Machines {
     ///
     /// # Errors
     /// If it doesn't run.
-    pub fn console(&self, name: &MachineName) -> Result<UnixStream, HypervisorError> {
+    pub fn console(&self, name: &MachineName) -> Result<File, HypervisorError> {
         let home = self.directory.home(name)?;
         self.hypervisor(home.definition().back_end)?.console(&home)
     }

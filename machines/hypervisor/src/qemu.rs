@@ -4,59 +4,49 @@
 //! Besides what every machine has in its directory:
 //!
 //! ```text
-//! qemu.json              what was made: the lasting name of the kind of machine, the images behind its own ones
-//! kernel, initramfs      copies
-//! system.qcow2           the differences to the image it starts from
-//! scratchN.qcow2         empty disks
-//! memory.qcow2           the memory of snapshots
-//! variables.qcow2, .raw  UEFI's variables
-//! meta-data, seed.img    who it is, in cloud-init's form
+//! what was made for it, see made.rs
 //! monitor.socket, console.socket, qemu.pid, qemu.log
 //! saved-memory           the memory of a machine that is saved
 //! ```
 
-mod accelerator;
+pub(crate) mod accelerator;
 mod arguments;
 mod disk;
-mod firmware;
+pub(crate) mod firmware;
+pub(crate) mod made;
 mod monitor;
-mod ports;
 mod process;
 mod socket;
 mod state;
 
-use std::fs;
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use self::arguments::Starting;
-use self::disk::{BackingImage, Workbench};
+use self::disk::Workbench;
+use self::made::{Made, disk_file};
 use self::monitor::Monitor;
 use crate::directory::{Home, Run};
 use crate::error::HypervisorError;
 use crate::hypervisor::{
     Accelerator, AcceleratorChoice, BackEnd, Hypervisor, Inspection, PowerState, Snapshot,
 };
-use crate::image_format::{ImageError, ImageFormat};
-use crate::seed::{self, Metadata};
-use crate::spec::{Boot, Firmware, SnapshotName};
+use crate::ports::Ports;
+use crate::spec::{Firmware, SnapshotName};
 
 /// The program: machines are of this one architecture.
-const PROGRAM: &str = "qemu-system-x86_64";
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 /// What brings it on Debian.
 const PACKAGE: &str = "qemu-system-x86";
 /// The socket of its monitor.
 const MONITOR: &str = "monitor.socket";
-/// The kind of machine that is made.
-const MACHINE: &str = "q35";
-/// The size of the image that holds the memory of snapshots: it has no contents of its own.
-const MEMORY_IMAGE: u64 = 1 << 20;
 /// How long a monitor may take to answer the first time.
 const GREETING: Duration = Duration::from_secs(10);
 /// The same where nothing depends on the answer.
@@ -68,16 +58,6 @@ const ENDING: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Qemu {
     cache: PathBuf,
-}
-
-/// What was made for a machine, and never changes.
-#[derive(Debug, Serialize, Deserialize)]
-struct Made {
-    machine_type: String,
-    base: Option<BackingImage>,
-    variables: Option<BackingImage>,
-    scratch: usize,
-    disks: Vec<BackingImage>,
 }
 
 impl Qemu {
@@ -122,7 +102,7 @@ impl Qemu {
         let saved = incoming.is_some();
         let mut accelerator = incoming.map_or_else(|| accelerator::choose(choice, &self.cache), Ok)?;
         let last: Option<Run> = home.read("run.json")?;
-        let mut ports = ports::Ports::new(home.spec().network.forwards(), last.as_ref());
+        let mut ports = Ports::new(home.spec().network.forwards(), last.as_ref());
         loop {
             let run = Run { accelerator: accelerator.clone(), ports: ports.find(home.name().as_str())? };
             home.write("run.json", &run)?;
@@ -157,60 +137,7 @@ impl Hypervisor for Qemu {
 
     fn create(&self, home: &Home) -> Result<(), HypervisorError> {
         version()?;
-        let spec = home.spec();
-        let definition = home.definition();
-        let metadata = Metadata {
-            instance_id: &definition.id,
-            local_hostname: spec.name.as_str(),
-            public_keys: &spec.ssh_keys,
-        };
-        let failed = || HypervisorError::io("make", &home.path("seed.img"));
-        let metadata = metadata.bytes().map_err(failed())?;
-        let seed = seed::image(&metadata, spec.user_data.bytes().unwrap_or_default()).map_err(failed())?;
-        home.write_bytes("meta-data", &metadata)?;
-        home.write_bytes("seed.img", &seed)?;
-        let base = match &spec.boot {
-            Boot::Image(path) => {
-                let format = ImageFormat::of(path)?;
-                format.check_bootable(path)?;
-                Some(BackingImage::look(path, format)?)
-            }
-            Boot::Kernel(boot) => {
-                copy(&boot.kernel, &home.path("kernel"))?;
-                if let Some(initramfs) = &boot.initramfs {
-                    copy(initramfs, &home.path("initramfs"))?;
-                }
-                None
-            }
-        };
-        let look = |path: &PathBuf| BackingImage::look(path, ImageFormat::of(path)?);
-        let disks = spec.disks.iter().map(|disk| look(&disk.path)).collect::<Result<_, _>>()?;
-        let variables = match spec.firmware {
-            Firmware::Bios => None,
-            Firmware::Uefi => {
-                let path = home.path("variables.raw");
-                copy(&firmware::uefi()?.variables, &path)?;
-                Some(path)
-            }
-        };
-        let mut workbench = Workbench::start(spec.name.as_str())?;
-        let machine_type = workbench.machine_type(MACHINE)?;
-        workbench.create(&home.path(&disk_file("memory")), MEMORY_IMAGE)?;
-        for (number, size) in spec.scratch.iter().enumerate() {
-            workbench.create(&home.path(&disk_file(&format!("scratch{number}"))), size.bytes())?;
-        }
-        if let Some(base) = base.as_ref().filter(|base| base.format != ImageFormat::Iso) {
-            workbench.create_over(&home.path(&disk_file("system")), base)?;
-        }
-        let variables = match variables {
-            None => None,
-            Some(path) => {
-                let image = BackingImage::look(&path, ImageFormat::Raw)?;
-                workbench.create_over(&home.path(&disk_file("variables")), &image)?;
-                Some(image)
-            }
-        };
-        home.write("qemu.json", &Made { machine_type, base, variables, scratch: spec.scratch.len(), disks })
+        Made::make(home).map(drop)
     }
 
     fn start(&self, home: &Home, choice: AcceleratorChoice) -> Result<(), HypervisorError> {
@@ -299,14 +226,15 @@ impl Hypervisor for Qemu {
         Ok(disk::snapshots_of(&nodes, "memory"))
     }
 
-    fn console(&self, home: &Home) -> Result<UnixStream, HypervisorError> {
+    fn console(&self, home: &Home) -> Result<File, HypervisorError> {
         if process::find(home.directory())?.is_none() {
             let state = self.inspect(home)?.state;
             let hint = "start it with `varve vm start`; `varve vm console --log` shows what it wrote before";
             return Err(HypervisorError::State { name: home.name().clone(), state, hint });
         }
         let path = home.path("console.socket");
-        socket::connect(&path).map_err(HypervisorError::io("connect to", &path))
+        let stream = socket::connect(&path).map_err(HypervisorError::io("connect to", &path))?;
+        Ok(File::from(OwnedFd::from(stream)))
     }
 
     fn delete(&self, _home: &Home) -> Result<(), HypervisorError> {
@@ -314,42 +242,8 @@ impl Hypervisor for Qemu {
     }
 }
 
-impl Made {
-    fn read(home: &Home) -> Result<Self, HypervisorError> {
-        let path = home.path("qemu.json");
-        let gone = || HypervisorError::io("read", &path)(io::ErrorKind::NotFound.into());
-        home.read("qemu.json")?.ok_or_else(gone)
-    }
-
-    /// The images that the machine writes to, by the names of their nodes, each with what is behind it.
-    fn own_images(&self) -> impl Iterator<Item = (String, Option<&BackingImage>)> {
-        let base = self.base.as_ref().filter(|base| base.format != ImageFormat::Iso);
-        let system = base.map(|base| ("system".to_owned(), Some(base)));
-        let scratch = (0..self.scratch).map(|number| (format!("scratch{number}"), None));
-        let variables = self.variables.as_ref().map(|image| ("variables".to_owned(), Some(image)));
-        system.into_iter().chain(scratch).chain(variables).chain([("memory".to_owned(), None)])
-    }
-}
-
-/// The file of an image that the machine writes to.
-fn disk_file(node: &str) -> String {
-    format!("{node}.qcow2")
-}
-
-/// Copies a file that the machine is made from.
-fn copy(from: &Path, to: &Path) -> Result<(), HypervisorError> {
-    let unreadable = |source| ImageError::Read { path: from.to_owned(), source };
-    if fs::metadata(from).map_err(unreadable)?.is_dir() {
-        return Err(ImageError::Directory { path: from.to_owned() }.into());
-    }
-    let mut source = fs::File::open(from).map_err(unreadable)?;
-    let failed = || HypervisorError::io("write", to);
-    let mut file = fs::File::create(to).map_err(failed())?;
-    io::copy(&mut source, &mut file).and_then(|_| file.sync_all()).map_err(failed())
-}
-
 /// What QEMU calls itself.
-fn version() -> Result<String, HypervisorError> {
+pub(crate) fn version() -> Result<String, HypervisorError> {
     let output = Command::new(PROGRAM)
         .arg("--version")
         .stdin(Stdio::null())
@@ -360,7 +254,10 @@ fn version() -> Result<String, HypervisorError> {
 }
 
 /// For `map_err` where a program is started.
-fn missing(program: &'static str, package: &'static str) -> impl FnOnce(io::Error) -> HypervisorError {
+pub(crate) fn missing(
+    program: &'static str,
+    package: &'static str,
+) -> impl FnOnce(io::Error) -> HypervisorError {
     move |source| {
         if source.kind() == io::ErrorKind::NotFound {
             return HypervisorError::Missing { program: program.to_owned(), package };

@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout)]
 
+#[path = "machines/libvirt.rs"]
+mod libvirt;
 #[path = "machines/qemu.rs"]
 mod qemu;
 #[path = "machines/suite.rs"]

@@ -37,7 +37,7 @@ struct Verdict {
 }
 
 /// Chooses; the verdict of a trial is kept in the directory `cache`.
-pub(super) fn choose(choice: AcceleratorChoice, cache: &Path) -> Result<Accelerator, HypervisorError> {
+pub(crate) fn choose(choice: AcceleratorChoice, cache: &Path) -> Result<Accelerator, HypervisorError> {
     if choice == AcceleratorChoice::Tcg {
         return Ok(Accelerator { kvm: false, why: "emulation was asked for".to_owned() });
     }
@@ -52,7 +52,7 @@ pub(super) fn choose(choice: AcceleratorChoice, cache: &Path) -> Result<Accelera
 }
 
 /// Keeps that KVM didn't do for a real machine what it did for the trial.
-pub(super) fn disappointed(cache: &Path, why: &str) -> Result<Accelerator, HypervisorError> {
+pub(crate) fn disappointed(cache: &Path, why: &str) -> Result<Accelerator, HypervisorError> {
     let accelerator = Accelerator { kvm: false, why: format!("QEMU failed under KVM: {why}") };
     keep(cache, &Verdict { found_with: found_with()?, accelerator: accelerator.clone() });
     Ok(accelerator)

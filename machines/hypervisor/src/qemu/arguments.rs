@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::disk::BackingImage;
 use super::firmware::Uefi;
-use super::{Made, disk_file};
+use super::made::{Made, disk_file};
 use crate::directory::Home;
 use crate::hypervisor::{Accelerator, ForwardedPort};
 use crate::image_format::ImageFormat;
@@ -85,9 +85,9 @@ impl Starting<'_> {
         if let Some(base) = &self.made.base {
             self.system(line, base);
         }
-        for (node, backing) in self.made.own_images() {
+        for (node, backing) in self.made.own_images(self.home) {
             let mut image = self.own(&node);
-            image["backing"] = backing.map_or(Value::Null, BackingImage::node);
+            image["backing"] = backing.as_ref().map_or(Value::Null, BackingImage::node);
             line.node(&image);
             if let Some(number) = node.strip_prefix("scratch") {
                 line.device(&json!({
@@ -140,7 +140,7 @@ impl Starting<'_> {
             user += &format!(",hostfwd={}:{}:{}-:{}", port.protocol, port.address, port.host, port.guest);
         }
         line.option("-netdev", user);
-        let mac = mac(&self.home.definition().id);
+        let mac = self.home.definition().mac();
         line.device(&json!({ "driver": "virtio-net-pci", "netdev": "network", "mac": mac }));
     }
 
@@ -177,11 +177,4 @@ impl Line {
     fn device(&mut self, device: &Value) {
         self.option("-device", device.to_string());
     }
-}
-
-/// A locally administered address that is the machine's own.
-fn mac(id: &str) -> String {
-    let digits: Vec<char> = id.chars().filter(char::is_ascii_hexdigit).collect();
-    let byte = |at: usize| digits.get(at..at + 2).map_or_else(|| "00".to_owned(), |two| two.iter().collect());
-    format!("52:54:00:{}:{}:{}", byte(0), byte(2), byte(4))
 }

@@ -19,16 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A file that a machine reads and nobody may change meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct BackingImage {
-    pub(super) path: PathBuf,
-    pub(super) format: ImageFormat,
+pub(crate) struct BackingImage {
+    pub(crate) path: PathBuf,
+    pub(crate) format: ImageFormat,
     size: u64,
     modified: Option<Duration>,
 }
 
 impl BackingImage {
     /// Looks at an image as it is now.
-    pub(super) fn look(path: &Path, format: ImageFormat) -> Result<Self, HypervisorError> {
+    pub(crate) fn look(path: &Path, format: ImageFormat) -> Result<Self, HypervisorError> {
         let path = path.canonicalize().map_err(HypervisorError::io("find", path))?;
         if path.to_str().is_none() {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "its path is not text");
@@ -40,8 +40,13 @@ impl BackingImage {
         Ok(Self { size: metadata.len(), modified, path, format })
     }
 
+    /// One of a machine's own, raw, which nobody else changes.
+    pub(crate) fn own(path: PathBuf) -> Self {
+        Self { path, format: ImageFormat::Raw, size: 0, modified: None }
+    }
+
     /// Whether it is still as it was.
-    pub(super) fn check(&self) -> Result<(), HypervisorError> {
+    pub(crate) fn check(&self) -> Result<(), HypervisorError> {
         if Self::look(&self.path, self.format)? == *self {
             return Ok(());
         }
@@ -53,7 +58,7 @@ impl BackingImage {
     }
 
     /// How QEMU is told to open it: in this format and no other, and nothing that it refers to.
-    pub(super) fn node(&self) -> Value {
+    pub(crate) fn node(&self) -> Value {
         let file = json!({ "driver": "file", "filename": self.path, "read-only": true });
         let mut node = json!({ "driver": self.format.driver(), "read-only": true, "file": file });
         if self.format == ImageFormat::Qcow2 {
@@ -64,7 +69,7 @@ impl BackingImage {
 }
 
 /// QEMU without a machine, for work on images.
-pub(super) struct Workbench {
+pub(crate) struct Workbench {
     child: Child,
     monitor: Monitor<Pipes>,
 }
@@ -92,7 +97,7 @@ impl Write for Pipes {
 
 impl Workbench {
     /// Starts it for images of the machine `name`.
-    pub(super) fn start(name: &str) -> Result<Self, HypervisorError> {
+    pub(crate) fn start(name: &str) -> Result<Self, HypervisorError> {
         let mut child = Command::new(PROGRAM)
             .args(["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio"])
             .stdin(Stdio::piped())
@@ -115,7 +120,7 @@ impl Workbench {
     }
 
     /// The lasting name of the kind of machine that `alias` means in this QEMU.
-    pub(super) fn machine_type(&mut self, alias: &str) -> Result<String, HypervisorError> {
+    pub(crate) fn machine_type(&mut self, alias: &str) -> Result<String, HypervisorError> {
         let machines = self.monitor.execute("query-machines", &json!({}))?;
         let found =
             machines.as_array().and_then(|machines| machines.iter().find(|kind| kind["alias"] == alias));
@@ -123,12 +128,17 @@ impl Workbench {
     }
 
     /// Makes an empty qcow2 image.
-    pub(super) fn create(&mut self, path: &Path, size: u64) -> Result<(), HypervisorError> {
+    pub(crate) fn create(&mut self, path: &Path, size: u64) -> Result<(), HypervisorError> {
         self.make(path, size, &json!({}))
     }
 
-    /// Makes a qcow2 image of the differences to another one, as large as that.
-    pub(super) fn create_over(&mut self, path: &Path, backing: &BackingImage) -> Result<(), HypervisorError> {
+    /// Makes a qcow2 image of the differences to another one, as large as that, and notes in it the other one's `name`.
+    pub(crate) fn create_over(
+        &mut self,
+        path: &Path,
+        backing: &BackingImage,
+        name: &str,
+    ) -> Result<(), HypervisorError> {
         let mut node = backing.node();
         node["node-name"] = "backing".into();
         self.monitor.execute("blockdev-add", &node)?;
@@ -137,12 +147,12 @@ impl Workbench {
             nodes.as_array().and_then(|nodes| nodes.iter().find(|node| node["node-name"] == "backing"));
         let size = found.and_then(|node| node["image"]["virtual-size"].as_u64()).unwrap_or(0);
         self.monitor.execute("blockdev-del", &json!({ "node-name": "backing" }))?;
-        let over = json!({ "backing-file": backing.path, "backing-fmt": backing.format.driver() });
+        let over = json!({ "backing-file": name, "backing-fmt": backing.format.driver() });
         self.make(path, size, &over)
     }
 
     /// The snapshots in a qcow2 image.
-    pub(super) fn snapshots(&mut self, path: &Path) -> Result<Vec<Snapshot>, HypervisorError> {
+    pub(crate) fn snapshots(&mut self, path: &Path) -> Result<Vec<Snapshot>, HypervisorError> {
         let file = json!({ "driver": "file", "filename": path, "read-only": true, "locking": "off" });
         let node = json!({ "driver": "qcow2", "node-name": "image", "read-only": true, "backing": null, "file": file });
         self.monitor.execute("blockdev-add", &node)?;
@@ -176,7 +186,7 @@ impl Drop for Workbench {
 }
 
 /// The snapshots that QEMU knows of one of its nodes.
-pub(super) fn snapshots_of(nodes: &Value, node: &str) -> Vec<Snapshot> {
+pub(crate) fn snapshots_of(nodes: &Value, node: &str) -> Vec<Snapshot> {
     let nodes = nodes.as_array().map(Vec::as_slice).unwrap_or_default();
     let found = nodes.iter().find(|found| found["node-name"] == node);
     let kept = found.and_then(|node| node["image"]["snapshots"].as_array());
@@ -187,7 +197,7 @@ pub(super) fn snapshots_of(nodes: &Value, node: &str) -> Vec<Snapshot> {
             Some(Snapshot {
                 name: snapshot["name"].as_str()?.to_owned(),
                 created: snapshot["date-sec"].as_i64()?,
-                memory: snapshot["vm-state-size"].as_u64()?,
+                memory: snapshot["vm-state-size"].as_u64(),
             })
         })
         .collect();

@@ -15,13 +15,13 @@ const UEFI: [(&str, &str); 5] = [
 
 /// UEFI's files.
 #[derive(Clone, Debug)]
-pub(super) struct Uefi {
-    pub(super) code: PathBuf,
-    pub(super) variables: PathBuf,
+pub(crate) struct Uefi {
+    pub(crate) code: PathBuf,
+    pub(crate) variables: PathBuf,
 }
 
 /// Finds UEFI.
-pub(super) fn uefi() -> Result<Uefi, HypervisorError> {
+pub(crate) fn uefi() -> Result<Uefi, HypervisorError> {
     let pairs = UEFI.iter().map(|(code, variables)| Uefi { code: code.into(), variables: variables.into() });
     let mut there = pairs.filter(|pair| pair.code.exists() && pair.variables.exists());
     there.next().ok_or_else(|| HypervisorError::NoFirmware {

@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::made::Made;
 use super::monitor::Monitor;
-use super::{Made, Qemu, process};
+use super::{Qemu, process};
 use crate::directory::{Home, sync};
 use crate::error::HypervisorError;
 use crate::spec::SnapshotName;
@@ -121,7 +122,7 @@ impl Qemu {
             });
         }
         let made = Made::read(home)?;
-        let devices: Vec<String> = made.own_images().map(|(node, _)| node).collect();
+        let devices: Vec<String> = made.own_images(home).map(|(node, _)| node).collect();
         let mut arguments = json!({ "tag": name.as_str(), "devices": devices });
         if with_memory {
             arguments["vmstate"] = Value::from("memory");

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use varve_hypervisor::{
     AcceleratorChoice, BackEnd, Boot, Deletion, Firmware, Hypervisor, HypervisorError, KernelBoot,
     MachineName, MachineSpec, Machines, Network, PortForward, PowerState, Stopping, UserData,
@@ -26,7 +27,7 @@ echo GUEST-READY
 ";
 
 /// The modules of that guest.
-const MODULES: [&str; 4] = ["virtio_blk", "button", "evdev", "failover"];
+const MODULES: [&str; 3] = ["virtio_blk", "button", "evdev"];
 
 pub(crate) struct Suite {
     pub(crate) scratch: Scratch,
@@ -46,7 +47,7 @@ impl Suite {
         // Longer than the address of a socket may be.
         let machines =
             Machines::new(scratch.directory(&format!("{}/machines", "long".repeat(30))), vec![hypervisor]);
-        guest.initramfs(&scratch.join("initramfs, with=strange,,name"), &MODULES[..3], SCRIPT);
+        guest.initramfs(&scratch.join("initramfs, with=strange,,name"), &MODULES, SCRIPT);
         Some(Self { scratch, machines, back_end, guest })
     }
 
@@ -95,7 +96,8 @@ impl Suite {
     /// Types at the console and waits for what is to be answered.
     pub(crate) fn ask(&self, name: &MachineName, typed: &str, answer: &str) {
         let mut console = self.machines.console(name).expect("because it runs");
-        console.set_read_timeout(Some(Duration::from_millis(200))).expect("because it is a socket");
+        let flags = fcntl_getfl(&console).expect("because it is open");
+        fcntl_setfl(&console, flags | OFlags::NONBLOCK).expect("because it is open");
         console.write_all(typed.as_bytes()).expect("because the machine listens");
         let mut seen = Vec::new();
         wait_for(answer, LIMIT, || {
@@ -105,6 +107,15 @@ impl Suite {
             }
             String::from_utf8_lossy(&seen).contains(answer).then_some(())
         });
+    }
+}
+
+impl Drop for Suite {
+    fn drop(&mut self) {
+        for (name, _) in self.machines.list().unwrap_or_default() {
+            // A failed test leaves machines; what can't be removed either is told by the failure.
+            let _ = self.machines.delete(&name, Deletion::Forced);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod start;
 mod stop;
 
 use clap::{Args, Subcommand};
-use varve_hypervisor::{MachineStatus, Machines, Qemu};
+use varve_hypervisor::{Libvirt, MachineStatus, Machines, Qemu};
 
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -60,8 +60,11 @@ impl Vm {
 /// This user's machines, with every back end.
 fn machines(invocation: &Invocation) -> Result<Machines, Failure> {
     let places = invocation.places()?;
-    let qemu = Qemu::new(places.cache().join("vm"));
-    Ok(Machines::new(places.machines(), vec![Box::new(qemu)]))
+    let cache = places.cache().join("vm");
+    let qemu = Qemu::new(cache.clone());
+    // The libvirt that its own programs would take for this user.
+    let libvirt = Libvirt::new(None, cache);
+    Ok(Machines::new(places.machines(), vec![Box::new(qemu), Box::new(libvirt)]))
 }
 
 /// Says how a machine runs that was just started.

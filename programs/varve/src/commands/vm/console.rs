@@ -1,8 +1,8 @@
 //! `varve vm console`: the serial console of a machine, on this terminal.
 
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
 
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -56,7 +56,7 @@ impl Console {
 }
 
 /// Passes on what is typed and what the machine writes, until one of them ends.
-fn converse(invocation: &Invocation, mut stream: UnixStream) -> Result<(), Failure> {
+fn converse(invocation: &Invocation, mut stream: File) -> Result<(), Failure> {
     let input = io::stdin();
     let mut keys = Keys::default();
     let mut listening = true;

@@ -69,6 +69,9 @@ pub(crate) struct Run {
     /// What starts the machine
     #[arg(long, value_enum, default_value_t)]
     firmware: FirmwareName,
+    /// What runs it: qemu, or libvirt, which then looks after it as after its own
+    #[arg(long, value_name = "HYPERVISOR", default_value = "qemu")]
+    hypervisor: BackEnd,
     /// What executes its instructions: auto, kvm or tcg (emulation)
     #[arg(long, value_name = "ACCELERATOR", default_value = "auto")]
     accelerator: AcceleratorChoice,
@@ -90,13 +93,13 @@ impl Run {
         let machines = super::machines(invocation)?;
         let now = invocation.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let follow = self.follow;
-        let accelerator = self.accelerator;
+        let (accelerator, back_end) = (self.accelerator, self.hypervisor);
         let named = self.name.clone();
         let mut spec = self.spec()?;
         let first = spec.name.clone();
         let mut number = 1;
         let home = loop {
-            match machines.create(spec.clone(), BackEnd::Qemu, accelerator, now) {
+            match machines.create(spec.clone(), back_end, accelerator, now) {
                 // A name that nobody chose can be another one.
                 Err(HypervisorError::Exists { .. }) if named.is_none() && number < 1000 => {
                     number += 1;

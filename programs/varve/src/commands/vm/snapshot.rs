@@ -30,7 +30,7 @@ pub(crate) struct Snapshots {
 struct Kept {
     name: String,
     created: String,
-    memory_bytes: u64,
+    memory_bytes: Option<u64>,
 }
 
 impl Row for Kept {
@@ -38,7 +38,11 @@ impl Row for Kept {
     const NUMBERS: &'static [usize] = &[2];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.created.clone(), HumanBytes(self.memory_bytes).to_string()]
+        vec![
+            self.name.clone(),
+            self.created.clone(),
+            self.memory_bytes.map_or_else(|| "-".to_owned(), |bytes| HumanBytes(bytes).to_string()),
+        ]
     }
 }
 

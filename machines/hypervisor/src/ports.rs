@@ -2,18 +2,18 @@
 
 use std::io;
 use std::net::{SocketAddrV4, TcpListener, UdpSocket};
-use std::path::Path;
 
 use crate::directory::Run;
 use crate::error::HypervisorError;
 use crate::hypervisor::ForwardedPort;
+use crate::qemu::PROGRAM;
 use crate::spec::{PortForward, Protocol};
 
 /// How often other free ports are tried, when somebody else takes them first.
 const TRIALS: u32 = 5;
 
 /// The search for a machine's ports.
-pub(super) struct Ports<'a> {
+pub(crate) struct Ports<'a> {
     forwards: &'a [PortForward],
     /// What it had the last time, to have it again.
     last: Vec<ForwardedPort>,
@@ -21,7 +21,7 @@ pub(super) struct Ports<'a> {
 }
 
 impl<'a> Ports<'a> {
-    pub(super) fn new(forwards: &'a [PortForward], last: Option<&Run>) -> Self {
+    pub(crate) fn new(forwards: &'a [PortForward], last: Option<&Run>) -> Self {
         Self { forwards, last: last.map(|run| run.ports.clone()).unwrap_or_default(), trials: 0 }
     }
 
@@ -29,7 +29,7 @@ impl<'a> Ports<'a> {
     ///
     /// # Errors
     /// If one that was asked for is in use.
-    pub(super) fn find(&self, name: &str) -> Result<Vec<ForwardedPort>, HypervisorError> {
+    pub(crate) fn find(&self, name: &str) -> Result<Vec<ForwardedPort>, HypervisorError> {
         // All are held until all are found, so that none is found twice.
         let mut held = Vec::new();
         let mut ports = Vec::new();
@@ -52,14 +52,14 @@ impl<'a> Ports<'a> {
     ///
     /// # Errors
     /// If that happens too often.
-    pub(super) fn taken(&mut self, name: &str) -> Result<(), HypervisorError> {
+    pub(crate) fn taken(&mut self, name: &str) -> Result<(), HypervisorError> {
         self.trials += 1;
         self.last.clear();
         if self.trials < TRIALS {
             return Ok(());
         }
         Err(HypervisorError::Program {
-            program: super::PROGRAM.to_owned(),
+            program: PROGRAM.to_owned(),
             action: "start",
             name: name.to_owned(),
             said: "its ports were taken by others again and again".to_owned(),
@@ -95,12 +95,7 @@ fn in_use(name: &str, forward: &PortForward, source: &io::Error) -> HypervisorEr
         _ => source.to_string(),
     };
     let said = format!("port {port} of {} can't be forwarded: {why}", forward.address);
-    HypervisorError::Program {
-        program: Path::new(super::PROGRAM).display().to_string(),
-        action: "start",
-        name: name.to_owned(),
-        said,
-    }
+    HypervisorError::Program { program: PROGRAM.to_owned(), action: "start", name: name.to_owned(), said }
 }
 
 #[cfg(test)]
