@@ -3,6 +3,7 @@
 //! ```text
 //! DIRECTORY/
 //!   .locks/NAME     held by whoever changes the machine NAME; never removed, so that nobody locks a file that is gone
+//!   .locks/NAME.console  held by whoever is at its console
 //!   .new-NAME/      a machine that is being made: nobody's, unless the lock is held
 //!   .old-NAME/      a machine that is being deleted, likewise
 //!   NAME/           a machine
@@ -98,14 +99,24 @@ impl Directory {
         }
     }
 
+    /// The lock of whoever is at the machine's console.
+    pub(crate) fn lock_console(&self, name: &MachineName) -> Result<MachineLock, HypervisorError> {
+        let lock = self.try_lock_file(&format!("{name}.console"))?;
+        lock.ok_or_else(|| HypervisorError::ConsoleBusy { name: name.clone() })
+    }
+
     fn try_lock(&self, name: &MachineName) -> Result<Option<MachineLock>, HypervisorError> {
+        self.try_lock_file(name.as_str())
+    }
+
+    fn try_lock_file(&self, file: &str) -> Result<Option<MachineLock>, HypervisorError> {
         let locks = self.path.join(".locks");
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(&locks)
             .map_err(HypervisorError::io("create", &locks))?;
-        let path = locks.join(name.as_str());
+        let path = locks.join(file);
         let file = OpenOptions::new()
             .write(true)
             .create(true)

@@ -35,6 +35,12 @@ pub enum HypervisorError {
         /// The name.
         name: MachineName,
     },
+    /// Somebody else is at its console.
+    #[error("the console of machine {name} is in use")]
+    ConsoleBusy {
+        /// The name.
+        name: MachineName,
+    },
     /// It is not in a state for that.
     #[error("machine {name} is {state}")]
     State {
@@ -163,6 +169,9 @@ impl HypervisorError {
             }
             Self::Missing { package, .. } | Self::NoFirmware { package, .. } => {
                 Some(format!("install it; on Debian: apt install {package}"))
+            }
+            Self::ConsoleBusy { .. } => {
+                Some("`varve vm console --log --follow` shows what it writes as well".to_owned())
             }
             Self::NoAccelerator { .. } => {
                 Some("without --accelerator kvm the machine runs in emulation, slower".to_owned())

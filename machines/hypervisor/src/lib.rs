@@ -34,7 +34,7 @@ pub use hypervisor::{
 };
 pub use image_format::{ImageError, ImageFormat, Unusable};
 pub use libvirt::Libvirt;
-pub use machines::{Deletion, Listed, MachineStatus, Machines, Stopping};
+pub use machines::{Console, Deletion, Listed, MachineStatus, Machines, Stopping};
 pub use qemu::Qemu;
 pub use spec::{
     Boot, Disk, Firmware, KernelBoot, MachineName, MachineSpec, Megabytes, Network, PortForward, Protocol,

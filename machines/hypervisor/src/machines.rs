@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::directory::{Definition, Directory, Home};
+use crate::directory::{Definition, Directory, Home, MachineLock};
 use crate::error::HypervisorError;
 use crate::hypervisor::{AcceleratorChoice, BackEnd, Hypervisor, Inspection, PowerState, Snapshot};
 use crate::spec::{MachineName, MachineSpec, SnapshotName};
@@ -29,6 +29,14 @@ pub struct MachineStatus {
 
 /// A machine, and its status or why nobody knows it.
 pub type Listed = (MachineName, Result<MachineStatus, HypervisorError>);
+
+/// A line to a machine's serial console, which nobody else has meanwhile.
+#[derive(Debug)]
+pub struct Console {
+    /// What the machine writes is read from it, and what it is to read is written to it.
+    pub line: File,
+    _lock: MachineLock,
+}
 
 /// How a machine is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,13 +232,15 @@ impl Machines {
         self.hypervisor(home.definition().back_end)?.snapshots(&home)
     }
 
-    /// A line to a machine's serial console.
+    /// A line to a machine's serial console, for one at a time.
     ///
     /// # Errors
-    /// If it doesn't run.
-    pub fn console(&self, name: &MachineName) -> Result<File, HypervisorError> {
+    /// If it doesn't run, or somebody else has the console.
+    pub fn console(&self, name: &MachineName) -> Result<Console, HypervisorError> {
         let home = self.directory.home(name)?;
-        self.hypervisor(home.definition().back_end)?.console(&home)
+        let hypervisor = self.hypervisor(home.definition().back_end)?;
+        let lock = self.directory.lock_console(name)?;
+        Ok(Console { line: hypervisor.console(&home)?, _lock: lock })
     }
 
     /// What a machine wrote to its serial console, of all its starts.

@@ -215,7 +215,7 @@ impl From<HypervisorError> for Failure {
                 ExitCode::NotFound
             }
             HypervisorError::Snapshot { there: true, .. } => ExitCode::Usage,
-            HypervisorError::Busy { .. } => ExitCode::Busy,
+            HypervisorError::Busy { .. } | HypervisorError::ConsoleBusy { .. } => ExitCode::Busy,
             HypervisorError::Late { .. } => ExitCode::Transport,
             _ => ExitCode::Failure,
         };

@@ -175,6 +175,21 @@ mod tests {
     }
 
     #[test]
+    fn the_trial_guest_is_what_its_source_says() {
+        let scratch = varve_testkit::Scratch::new();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/qemu/probe.s");
+        let (object, bytes) = (scratch.join("probe.o"), scratch.join("probe.bin"));
+        let assembled = Command::new("as").args(["--32", "-o"]).arg(&object).arg(&source).status();
+        let copied =
+            Command::new("objcopy").args(["-O", "binary", "-j", ".text"]).arg(&object).arg(&bytes).status();
+        if !(assembled.is_ok_and(|status| status.success()) && copied.is_ok_and(|status| status.success())) {
+            println!("skipped: no assembler for x86");
+            return;
+        }
+        assert!(fs::read(&bytes).expect("because it was written") == FIRMWARE);
+    }
+
+    #[test]
     fn a_verdict_is_kept_for_what_it_was_found_with() {
         if super::super::version().is_err() {
             println!("skipped: {PROGRAM} is not installed");

@@ -20,6 +20,7 @@ mkdir -p /etc/acpi/PWRF
 printf '#!/bin/sh\\necho BUTTON > /dev/console\\npoweroff -f\\n' > /etc/acpi/PWRF/00000080
 chmod +x /etc/acpi/PWRF/00000080
 acpid -l /dev/null
+[ -e /sys/firmware/efi ] && echo FIRMWARE=UEFI
 echo SCRATCH=$(cat /sys/block/vda/size)
 echo SEED=$(strings /dev/vdb | grep -o hello-user-data | head -n 1)
 echo NAME=$(strings /dev/vdb | grep -o local-hostname....[a-z]* | head -n 1)
@@ -95,9 +96,11 @@ impl Suite {
 
     /// Types at the console and waits for what is to be answered.
     pub(crate) fn ask(&self, name: &MachineName, typed: &str, answer: &str) {
-        let mut console = self.machines.console(name).expect("because it runs");
-        let flags = fcntl_getfl(&console).expect("because it is open");
-        fcntl_setfl(&console, flags | OFlags::NONBLOCK).expect("because it is open");
+        let mut held = self.machines.console(name).expect("because it runs");
+        assert!(matches!(self.machines.console(name), Err(HypervisorError::ConsoleBusy { .. })));
+        let console = &mut held.line;
+        let flags = fcntl_getfl(&*console).expect("because it is open");
+        fcntl_setfl(&*console, flags | OFlags::NONBLOCK).expect("because it is open");
         console.write_all(typed.as_bytes()).expect("because the machine listens");
         let mut seen = Vec::new();
         wait_for(answer, LIMIT, || {

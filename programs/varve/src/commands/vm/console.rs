@@ -44,25 +44,25 @@ impl Console {
                 }
             }
         }
-        let stream = machines.console(&self.name)?;
+        let mut console = machines.console(&self.name)?;
         let raw = RawTerminal::enter().map_err(failed)?;
         if raw.is_some() {
             invocation.output.say(format!("connected to {}; Ctrl-] and then . leaves\r", self.name));
         }
-        let ended = converse(invocation, stream);
+        let ended = converse(invocation, &mut console.line);
         drop(raw);
         ended
     }
 }
 
 /// Passes on what is typed and what the machine writes, until one of them ends.
-fn converse(invocation: &Invocation, mut stream: File) -> Result<(), Failure> {
+fn converse(invocation: &Invocation, stream: &mut File) -> Result<(), Failure> {
     let input = io::stdin();
     let mut keys = Keys::default();
     let mut listening = true;
     let mut piece = [0; 4096];
     loop {
-        let mut ready = vec![PollFd::new(&stream, PollFlags::IN)];
+        let mut ready = vec![PollFd::new(&*stream, PollFlags::IN)];
         if listening {
             ready.push(PollFd::from_borrowed_fd(input.as_fd(), PollFlags::IN));
         }
