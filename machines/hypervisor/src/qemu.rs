@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! what was made for it, see made.rs
-//! monitor.socket, console.socket, qemu.pid, qemu.log
+//! monitor.socket, console.socket, qemu.alive, qemu.pid, qemu.log
 //! saved-memory           the memory of a machine that is saved
 //! ```
 
@@ -25,9 +25,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::arguments::Starting;
 use self::disk::Workbench;
@@ -73,6 +73,19 @@ impl Qemu {
 
     fn monitor(&self, home: &Home) -> Result<Monitor<UnixStream>, HypervisorError> {
         Monitor::connect(home.name().as_str(), &home.path(MONITOR), GREETING)
+    }
+
+    /// What QEMU says of its state, if it says so soon; it may just have been started.
+    fn glance(&self, home: &Home) -> Option<Value> {
+        let end = Instant::now() + GLANCE;
+        loop {
+            let monitor = Monitor::connect(home.name().as_str(), &home.path(MONITOR), GLANCE);
+            let status = monitor.and_then(|mut monitor| monitor.execute("query-status", &json!({})));
+            if status.is_ok() || Instant::now() > end {
+                return status.ok();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends a machine's process, by asking if it listens.
@@ -173,10 +186,8 @@ impl Hypervisor for Qemu {
             });
         };
         let run: Option<Run> = home.read("run.json")?;
-        let monitor = Monitor::connect(home.name().as_str(), &home.path(MONITOR), GLANCE);
-        let status = monitor.and_then(|mut monitor| monitor.execute("query-status", &json!({})));
-        // Somebody else may be talking to it: then it is there all the same.
-        let running = status.map_or(true, |status| status["running"] == true);
+        // Somebody else may be talking to it for long: then it is there all the same.
+        let running = self.glance(home).is_none_or(|status| status["running"] == true);
         Ok(Inspection {
             state: if running { PowerState::Running } else { PowerState::Paused },
             process: u32::try_from(process.as_raw_nonzero().get()).ok(),
@@ -198,6 +209,10 @@ impl Hypervisor for Qemu {
     }
 
     fn resume(&self, home: &Home) -> Result<(), HypervisorError> {
+        if self.waits_for_memory(home)? {
+            process::kill(home.directory())?;
+            return self.start(home, home.definition().accelerator);
+        }
         let mut monitor = self.monitor(home)?;
         self.go_on(home, &mut monitor)
     }

@@ -42,3 +42,5 @@ mod tampering;
 mod transactions;
 #[path = "scenarios/unreliable.rs"]
 mod unreliable;
+#[path = "scenarios/vm.rs"]
+mod vm;

@@ -31,7 +31,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Debian's kernel for clouds; `None`, with the reason printed, where it or busybox can't be had.
+    /// Debian's kernel for clouds; `None`, with the reason printed, where it, busybox or QEMU can't be had.
     ///
     /// # Panics
     /// Where they must be there: under `CI`.
@@ -79,6 +79,8 @@ impl Guest {
     }
 
     fn get() -> Result<Self> {
+        let qemu = Command::new("qemu-system-x86_64").arg("--version").stdout(Stdio::null()).status();
+        ensure!(qemu.is_ok(), "no qemu-system-x86_64; apt install qemu-system-x86");
         ensure!(Path::new(BUSYBOX).exists(), "no {BUSYBOX}; apt install busybox-static");
         let cache = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests");
         fs::create_dir_all(&cache)?;

@@ -100,19 +100,33 @@ impl<S: Read + Write> Monitor<S> {
         mut arguments: Value,
         limit: Duration,
     ) -> Result<(), HypervisorError> {
+        // One that somebody did not see the end of comes first.
+        self.end_of_job(id, command, limit)?;
         arguments["job-id"] = id.into();
         self.execute(command, &arguments)?;
+        match self.end_of_job(id, command, limit)? {
+            Some(Some(error)) => Err(self.failed(command, &error)),
+            Some(None) => Ok(()),
+            None => Err(self.failed(command, "its job is gone")),
+        }
+    }
+
+    /// Waits for the end of the job `id`: `None` if there is none, else perhaps what was wrong with it.
+    pub(super) fn end_of_job(
+        &mut self,
+        id: &str,
+        command: &str,
+        limit: Duration,
+    ) -> Result<Option<Option<String>>, HypervisorError> {
         let end = Instant::now() + limit;
         loop {
             let jobs = self.execute("query-jobs", &json!({}))?;
             let ours = jobs.as_array().and_then(|jobs| jobs.iter().find(|job| job["id"] == id));
-            let ours = ours.ok_or_else(|| self.failed(command, "its job is gone"))?.clone();
+            let Some(ours) = ours else { return Ok(None) };
             if ours["status"] == "concluded" {
+                let error = ours["error"].as_str().map(str::to_owned);
                 self.execute("job-dismiss", &json!({ "id": id }))?;
-                return match ours["error"].as_str() {
-                    Some(error) => Err(self.failed(command, error)),
-                    None => Ok(()),
-                };
+                return Ok(Some(error));
             }
             if Instant::now() > end {
                 return Err(self.failed(command, &format!("not done after {} s", limit.as_secs())));

@@ -1,14 +1,17 @@
-//! The process of a machine. QEMU keeps its file of its number locked as long as it lives, so that nobody takes another process
-//! for it, not even when numbers are used again, and nothing has to be written down when it ends.
+//! The process of a machine.
+//!
+//! QEMU's standard input is a file that was locked before it was started, and stays locked as long as QEMU, or what is about to
+//! become QEMU, lives: whoever started it may be killed at any instant. QEMU itself locks the file of its number, which
+//! tells whose number that is, also when numbers are used again. Nothing has to be written down when it ends.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{
     Flock, FlockOffsetType, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, pidfd_open, pidfd_send_signal,
 };
@@ -19,6 +22,10 @@ use crate::error::HypervisorError;
 
 /// The file that QEMU locks.
 pub(super) const FILE: &str = "qemu.pid";
+/// The file that is locked when QEMU is started.
+const ALIVE: &str = "qemu.alive";
+/// How long a process may take until it has told its number, and a look at it.
+const NUMBER: Duration = Duration::from_secs(10);
 /// The program that makes a session.
 const SESSION: &str = "setsid";
 /// How long QEMU may take until it runs by itself.
@@ -30,8 +37,68 @@ const POLL: Duration = Duration::from_millis(10);
 /// The most of what QEMU says that is repeated.
 const MOST_SAID: u64 = 4096;
 
-/// The process that holds the lock of a machine's file, if any.
+/// The process of a machine, if it has one.
+///
+/// # Errors
+/// [`HypervisorError::Late`] if one is there that doesn't tell its number.
 pub(super) fn find(directory: &Path) -> Result<Option<Pid>, HypervisorError> {
+    let end = Instant::now() + NUMBER;
+    while is_alive(directory)? {
+        if let Some(process) = number(directory)? {
+            return Ok(Some(process));
+        }
+        if Instant::now() > end {
+            let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Err(HypervisorError::Late { name, what: "did not start", limit: NUMBER, hint: "" });
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(None)
+}
+
+/// Whether the file that QEMU is started with is locked.
+fn is_alive(directory: &Path) -> Result<bool, HypervisorError> {
+    let path = directory.join(ALIVE);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(HypervisorError::io("open", &path)(error)),
+    };
+    // Shared with others who only look.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(HypervisorError::io("look at", &path)(error.into())),
+    }
+}
+
+/// Locks the file that QEMU is started with.
+fn lock(name: &str, directory: &Path) -> Result<File, HypervisorError> {
+    let path = directory.join(ALIVE);
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.map_err(HypervisorError::io("open", &path))?;
+    let end = Instant::now() + NUMBER;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            // Somebody looks at it for a moment, or a process is there after all.
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(POLL),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(HypervisorError::Program {
+                    program: PROGRAM.to_owned(),
+                    action: "start",
+                    name: name.to_owned(),
+                    said: "one runs already".to_owned(),
+                });
+            }
+            Err(error) => return Err(HypervisorError::io("lock", &path)(error.into())),
+        }
+    }
+}
+
+/// Who holds the lock of the file that QEMU writes its number to.
+fn number(directory: &Path) -> Result<Option<Pid>, HypervisorError> {
     let path = directory.join(FILE);
     let file = match File::open(&path) {
         Ok(file) => file,
@@ -45,9 +112,8 @@ pub(super) fn find(directory: &Path) -> Result<Option<Pid>, HypervisorError> {
         typ: FlockType::WriteLock,
         offset_type: FlockOffsetType::Set,
     };
-    let holder =
-        fcntl_getlk(&file, &lock).map_err(|error| HypervisorError::io("look at", &path)(error.into()))?;
-    Ok(holder.and_then(|lock| lock.pid))
+    let failed = |error: rustix::io::Errno| HypervisorError::io("look at", &path)(error.into());
+    Ok(fcntl_getlk(&file, &lock).map_err(failed)?.and_then(|lock| lock.pid))
 }
 
 /// Since when a process runs, by the system's own clock.
@@ -78,13 +144,11 @@ pub(super) fn spawn(name: &str, directory: &Path, arguments: &[String]) -> Resul
         .arg(PROGRAM)
         .args(arguments)
         .current_dir(directory)
-        .stdin(Stdio::piped())
+        .stdin(lock(name, directory)?)
         .stdout(Stdio::null())
         .stderr(copy)
         .spawn()
         .map_err(super::missing(SESSION, "util-linux"))?;
-    // Nothing is ever written to it; it is known by it that nobody holds the other end any more.
-    let held = child.stdin.take();
     child.wait().map_err(HypervisorError::io("wait for", Path::new(SESSION)))?;
     let end = Instant::now() + START;
     loop {
@@ -92,7 +156,7 @@ pub(super) fn spawn(name: &str, directory: &Path, arguments: &[String]) -> Resul
         if answer.is_ok() && find(directory)?.is_some() {
             return Ok(());
         }
-        if held.as_ref().is_none_or(has_ended) {
+        if !is_alive(directory)? {
             let mut said = Vec::new();
             log.seek(SeekFrom::Start(begin))
                 .and_then(|_| log.take(MOST_SAID).read_to_end(&mut said))
@@ -115,13 +179,6 @@ pub(super) fn spawn(name: &str, directory: &Path, arguments: &[String]) -> Resul
         }
         std::thread::sleep(POLL);
     }
-}
-
-/// Whether nobody reads from a pipe any more.
-fn has_ended(pipe: &ChildStdin) -> bool {
-    let mut polled = [PollFd::new(pipe, PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut polled, Some(&now)).is_ok() && polled[0].revents().contains(PollFlags::ERR)
 }
 
 /// What QEMU said, in one line.

@@ -12,8 +12,9 @@
 //!   QEMU held, reads saved-memory ─▶ saved-memory removed ─▶ it goes on
 //! ```
 //!
-//! As long as a process is there, it is what counts, and a file beside it is removed before it goes on: memory is never
-//! used a second time with disks that have changed since.
+//! A process that still waits for its memory is ended, and another one reads it. As long as any other process is there, it is
+//! what counts, and a file beside it is removed before it goes on: memory is never used a second time with disks that have
+//! changed since.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsFd as _;
@@ -37,6 +38,8 @@ const SAVING: &str = "saved-memory.new";
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(20);
+/// The job that works on a snapshot.
+const JOB: &str = "snapshot";
 /// The name under which a file is handed over.
 const HANDED: &str = "memory";
 
@@ -48,9 +51,8 @@ impl Qemu {
         let mut monitor = self.monitor(home)?;
         monitor.execute("stop", &json!({}))?;
         if let Err(error) = write_memory(&mut monitor, home) {
-            home.remove(SAVING)?;
             // What could be wrong with it now is told by the error that led here.
-            let _ = monitor.execute("cont", &json!({}));
+            let _ = self.go_on(home, &mut monitor);
             return Err(error);
         }
         fs::rename(home.path(SAVING), home.path(SAVED))
@@ -80,10 +82,31 @@ impl Qemu {
         self.go_on(home, &mut monitor)
     }
 
-    /// Lets a machine that is held go on.
+    /// Lets a machine that is held go on, whatever it was held for by somebody who did not see the end of it.
     pub(super) fn go_on(&self, home: &Home, monitor: &mut Session) -> Result<(), HypervisorError> {
+        monitor.end_of_job(JOB, "query-jobs", PATIENCE)?;
+        monitor.execute("migrate_cancel", &json!({}))?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let state = monitor.execute("query-migrate", &json!({}))?;
+            if matches!(state["status"].as_str(), None | Some("none" | "completed" | "failed" | "cancelled"))
+            {
+                break;
+            }
+            if Instant::now() > end {
+                return Err(late(home, "did not stop to write its memory"));
+            }
+            std::thread::sleep(POLL);
+        }
+        home.remove(SAVING)?;
         home.remove(SAVED)?;
         monitor.execute("cont", &json!({})).map(drop)
+    }
+
+    /// Whether a machine waits for memory that nobody reads for it.
+    pub(super) fn waits_for_memory(&self, home: &Home) -> Result<bool, HypervisorError> {
+        let status = self.monitor(home)?.execute("query-status", &json!({}))?;
+        Ok(status["status"] == "inmigrate")
     }
 
     /// Keeps memory and disks under a name.
@@ -127,7 +150,7 @@ impl Qemu {
         if with_memory {
             arguments["vmstate"] = Value::from("memory");
         }
-        self.monitor(home)?.job("snapshot", command, arguments, PATIENCE)
+        self.monitor(home)?.job(JOB, command, arguments, PATIENCE)
     }
 }
 

@@ -21,11 +21,6 @@ const COUNTER: [u8; 71] = [
 ];
 
 fn qemu() -> Option<Suite> {
-    if !Qemu::is_installed() {
-        assert!(std::env::var_os("CI").is_none(), "qemu-system-x86_64 must be there in CI");
-        println!("skipped: qemu-system-x86_64 is not installed (Debian: qemu-system-x86)");
-        return None;
-    }
     Suite::new(|cache| Box::new(Qemu::new(cache.to_owned())), BackEnd::Qemu)
 }
 

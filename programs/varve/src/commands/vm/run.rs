@@ -109,12 +109,11 @@ impl Run {
             }
         };
         let name = home.name().clone();
-        let status = machines.start(&name).map_err(|error| {
+        let status = machines.start(&name).inspect_err(|_| {
             // What could not be started was never wanted.
             if let Err(left) = machines.delete(&name, varve_hypervisor::Deletion::Forced) {
                 invocation.output.warn(format!("{name} could not be removed again: {left}"));
             }
-            error
         })?;
         super::say_started(invocation, &status);
         invocation.output.line(&name)?;
