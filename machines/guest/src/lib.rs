@@ -5,6 +5,7 @@
 //! for; what comes from outside is bounded; no disk that holds anything is written to; the processes that serve the operating
 //! system need nothing of it.
 
+pub mod appliance;
 pub mod block_device;
 pub mod boot;
 pub mod command_line;
@@ -17,9 +18,11 @@ pub mod modules;
 pub mod network;
 pub mod os_mount;
 pub mod places;
+pub mod rebase;
 pub mod record;
 pub mod scratch;
 pub mod shutdown;
 mod switch;
+pub mod update;
 
 pub use error::GuestError;
