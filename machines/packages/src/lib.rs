@@ -12,6 +12,7 @@ mod family;
 mod location;
 mod lock;
 mod name;
+mod ready;
 mod tree;
 
 pub use digest::{DigestError, Fingerprint, Sha256};
@@ -19,6 +20,7 @@ pub use family::{Family, UnknownFamily};
 pub use location::{LocationError, MirrorUrl, PackagePath};
 pub use lock::{ListOrigin, Lock, LockError, LockedIndex, LockedPackage};
 pub use name::{Architecture, IndexId, NameError, PackageName, PackageVersion};
+pub use ready::{READY_LISTS, ReadyList};
 pub use tree::{
     Differences, Privilege, Role, TreeError, TreeOrder, TreeRecord, TreeVersion, build_tree, sandbox,
     verify_tree, with_ids_of_trees,

@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use varve_repository::RepositoryName;
 
 use crate::environment::Environment;
 
 /// The directories of one user of Varve.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Places {
     config: PathBuf,
     keys: PathBuf,

@@ -1,6 +1,7 @@
 //! `varve os`: operating systems as lists of packages, and the trees that are built of them. One file per verb in `os/`.
 
 mod build;
+mod list;
 mod publish;
 pub(crate) mod sandboxed;
 
@@ -18,6 +19,7 @@ pub(crate) struct Os {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    List(list::List),
     Build(build::Build),
     Publish(publish::Publish),
 }
@@ -25,6 +27,7 @@ enum Verb {
 impl Os {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self.verb {
+            Verb::List(verb) => verb.run(invocation),
             Verb::Build(verb) => verb.run(invocation),
             Verb::Publish(verb) => verb.run(invocation),
         }

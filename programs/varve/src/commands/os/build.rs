@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use varve_packages::{Lock, Role, TreeError, TreeOrder, TreeRecord, TreeVersion};
 
-use super::sandboxed::{self, Task};
+use super::sandboxed;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::progress::Unit;
@@ -66,7 +66,7 @@ impl Build {
         let tree = self.tree.unwrap_or_else(|| format!("{}-{version}", lock.list.name).into());
         let progress = invocation.progress("installing packages", Unit::Count, None);
         let order = TreeOrder { lock: text, archive, tree: tree.clone(), version, role };
-        let record = sandboxed::run(&Task::Build(order))?;
+        let record = sandboxed::build(order)?;
         progress.finish();
         if self.json {
             let report =

@@ -4,16 +4,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
-use varve_packages::verify_tree;
+use indicatif::{HumanBytes, HumanCount};
+use serde::{Deserialize, Serialize};
+use varve_packages::{Privilege, verify_tree};
 use varve_publish::{MEMORY_BUDGET, PublishRequest, move_tag, publish};
 use varve_repository::{NameError, RepositoryName, RepositoryPath, TagName};
-use varve_store::ByteSize;
 
+use super::sandboxed;
 use crate::commands::repo::local::{self, PublishProgress};
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
+use crate::places::Places;
 
 /// Publish the tree of an operating system as a tagged revision
 #[derive(Args, Debug)]
@@ -56,21 +58,49 @@ struct Report {
     bytes_stored: u64,
 }
 
+/// A tree that is to be published, and where this user's repositories are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct PublishOrder {
+    tree: PathBuf,
+    repository: String,
+    tag: Option<String>,
+    moving: Option<String>,
+    at: String,
+    json: bool,
+    places: Places,
+}
+
 impl Publish {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        let order = PublishOrder {
+            tree: self.tree,
+            repository: self.repository.to_string(),
+            tag: self.tag.map(|tag| tag.to_string()),
+            moving: self.moving.map(|tag| tag.to_string()),
+            at: self.at.to_string(),
+            json: self.json,
+            places: invocation.places()?,
+        };
+        match sandboxed::privilege() {
+            Privilege::Root => order.publish(invocation),
+            Privilege::User => sandboxed::publish(order),
+        }
+    }
+}
+
+impl PublishOrder {
+    /// Publishes, as somebody who sees the tree's owners.
+    pub(super) fn publish(&self, invocation: &Invocation) -> Result<(), Failure> {
         let scratch = tempfile::tempdir()
             .map_err(|error| Failure::io("make a directory in", &std::env::temp_dir(), error))?;
         let record = verify_tree(&self.tree, scratch.path())?;
-        let local = local::repository(invocation, &self.repository)?;
-        let named = |text: String| text.parse::<TagName>().map_err(Failure::usage_error);
-        let tag = match self.tag {
-            Some(tag) => tag,
-            None => named(format!("{}-{}", record.name, record.version))?,
+        let repository: RepositoryName = self.repository.parse().map_err(Failure::usage_error)?;
+        let local = local::repository_in(&self.places, invocation.environment.aws(), &repository);
+        let named = |chosen: &Option<String>, otherwise: String| {
+            chosen.as_ref().unwrap_or(&otherwise).parse::<TagName>().map_err(Failure::usage_error)
         };
-        let moving = match self.moving {
-            Some(moving) => moving,
-            None => named(record.name.to_string())?,
-        };
+        let tag = named(&self.tag, format!("{}-{}", record.name, record.version))?;
+        let moving = named(&self.moving, record.name.to_string())?;
         if tag == moving {
             return Err(Failure::usage(format!("the tag '{tag}' cannot both stay and move")));
         }
@@ -78,7 +108,7 @@ impl Publish {
         let now = invocation.now();
         let request = PublishRequest {
             tree: &self.tree,
-            at: self.at,
+            at: path(&self.at).map_err(Failure::usage_error)?,
             tag: Some((tag.clone(), description.clone())),
             // Two versions of a file can have one size and one time here, since times are set back.
             read_everything: true,
@@ -99,7 +129,7 @@ impl Publish {
         move_tag(&local, &moving, &description, &tag, now)?;
         let statistics = &published.statistics;
         let report = Report {
-            repository: self.repository.to_string(),
+            repository: repository.to_string(),
             revision: published.revision,
             root_catalog: published.root_catalog.to_string(),
             is_new: published.is_new,
@@ -113,14 +143,13 @@ impl Publish {
             return invocation.output.json(&report);
         }
         invocation.output.line(format!(
-            "{} has {} {} at revision {}, tagged {tag} and {moving}\n{} entries, {} objects stored with {}",
-            self.repository,
+            "{repository} has {} {} at revision {}, tagged {tag} and {moving}\n{} entries, {} objects stored with {}",
             record.name,
             record.version,
             report.revision,
-            report.entries,
-            report.objects_new,
-            ByteSize::bytes(report.bytes_stored),
+            HumanCount(report.entries),
+            HumanCount(report.objects_new),
+            HumanBytes(report.bytes_stored),
         ))
     }
 }

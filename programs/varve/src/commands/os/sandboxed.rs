@@ -2,12 +2,14 @@
 //! task on standard input and the answer on standard output.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use varve_packages::{Privilege, TreeOrder, TreeRecord, build_tree, sandbox};
+use varve_packages::{Privilege, TreeOrder, TreeRecord, build_tree, sandbox, with_ids_of_trees};
+
+use super::publish::PublishOrder;
 
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
@@ -15,47 +17,66 @@ use crate::invocation::Invocation;
 
 /// What is to be done there.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Task {
-    /// Build a tree.
-    Build(TreeOrder),
+enum Task {
+    /// Build a tree, and answer with its record.
+    Build(Box<TreeOrder>),
+    /// Publish a tree.
+    Publish(Box<PublishOrder>),
 }
 
-/// Do a task in a sandbox (started by `varve os build`)
+/// Do a task in a sandbox (started by `varve os build` and `varve os publish`)
 #[derive(Args, Debug)]
 pub(crate) struct Sandboxed {}
 
 impl Sandboxed {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let task: Task = serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage_error)?;
-        let record = match task {
-            Task::Build(order) => build_tree(&order)?,
-        };
-        invocation.output.json(&record)
+        match serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage_error)? {
+            Task::Build(order) => invocation.output.json(&build_tree(&order)?),
+            Task::Publish(order) => order.publish(invocation),
+        }
     }
 }
 
-/// Does a task in a sandbox. What goes wrong there is told there.
-pub(super) fn run(task: &Task) -> Result<TreeRecord, Failure> {
-    let privilege = if rustix::process::geteuid().is_root() { Privilege::Root } else { Privilege::User };
+/// Whose sandboxes this process can have.
+pub(super) fn privilege() -> Privilege {
+    if rustix::process::geteuid().is_root() { Privilege::Root } else { Privilege::User }
+}
+
+/// Builds a tree in a sandbox. What goes wrong there is told there.
+pub(super) fn build(order: TreeOrder) -> Result<TreeRecord, Failure> {
+    let privilege = privilege();
     check(privilege)?;
-    let program = std::env::current_exe().map_err(|error| Failure::io("find", Path::new("varve"), error))?;
-    let mut command = sandbox(privilege, &program);
-    let mut child = command
-        .arg("sandboxed")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| not_started(&command, error))?;
+    let mut command = sandbox(privilege, &itself()?);
+    let answer = hand_over(command.stdout(Stdio::piped()), &Task::Build(Box::new(order)))?;
+    serde_json::from_slice(&answer).map_err(|error| Failure::new(ExitCode::Failure, error))
+}
+
+/// Publishes a tree that this user, who is not root, has built.
+pub(super) fn publish(order: PublishOrder) -> Result<(), Failure> {
+    check(Privilege::User)?;
+    let mut command = with_ids_of_trees(Privilege::User, &itself()?);
+    hand_over(&mut command, &Task::Publish(Box::new(order))).map(drop)
+}
+
+/// Starts the command with a task and waits for its end.
+fn hand_over(command: &mut Command, task: &Task) -> Result<Vec<u8>, Failure> {
+    let order = serde_json::to_vec(task).map_err(Failure::usage_error)?;
+    command.arg("sandboxed").stdin(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| not_started(command, error))?;
     if let Some(mut stdin) = child.stdin.take() {
-        let order = serde_json::to_vec(task).map_err(Failure::usage_error)?;
         // A child that is gone already says why itself.
         let _ = stdin.write_all(&order);
     }
-    let output = child.wait_with_output().map_err(|error| not_started(&command, error))?;
-    if !output.status.success() {
-        return Err(Failure::silent(ExitCode::of(output.status)));
+    let output = child.wait_with_output().map_err(|error| not_started(command, error))?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(Failure::silent(ExitCode::of(output.status)))
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| Failure::new(ExitCode::Failure, error))
+}
+
+fn itself() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::io("find", Path::new("varve"), error))
 }
 
 /// Whether a sandbox can be had at all.
