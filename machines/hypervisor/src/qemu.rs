@@ -50,7 +50,7 @@ const MONITOR: &str = "monitor.socket";
 /// How long a monitor may take to answer the first time.
 const GREETING: Duration = Duration::from_secs(10);
 /// The same where nothing depends on the answer.
-const GLANCE: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_secs(5);
 /// How long QEMU may take to end when it is asked to.
 const ENDING: Duration = Duration::from_secs(5);
 

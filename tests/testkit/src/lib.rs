@@ -1,6 +1,6 @@
 //! Equipment for tests: deterministic trees and their listings, scratch directories, processes, clocks, servers that
-//! misbehave, a real squid, and a slow link between two network namespaces. It knows nothing of Varve's own crates, so that all of
-//! them can use it.
+//! misbehave, a real squid, a slow link between two network namespaces, and virtual machines. It knows nothing of Varve's own
+//! crates, so that all of them can use it.
 //!
 //! Everything cleans up when it is dropped, also when the test fails. What can't be set up for want of permission says
 //! so instead of failing; what else goes wrong panics, since only tests call it.
@@ -12,6 +12,7 @@ mod fixture;
 mod guest;
 mod link;
 mod listing;
+mod machine;
 mod process;
 mod random;
 mod s3_server;
@@ -27,6 +28,7 @@ pub use fixture::{Attributes, ExpectedEntry, ExpectedMagic, Fixture};
 pub use guest::Guest;
 pub use link::{Link, LinkSettings, Namespace, Network, Traffic};
 pub use listing::{escape, listing, magic_listing, unescape};
+pub use machine::{Machine, MachineSettings};
 pub use process::ProcessGuard;
 pub use random::Random;
 pub use s3_server::S3Server;

@@ -25,7 +25,7 @@ pub(super) const FILE: &str = "qemu.pid";
 /// The file that is locked when QEMU is started.
 const ALIVE: &str = "qemu.alive";
 /// How long a process may take until it has told its number, and a look at it.
-const NUMBER: Duration = Duration::from_secs(10);
+const NUMBER: Duration = Duration::from_secs(30);
 /// The program that makes a session.
 const SESSION: &str = "setsid";
 /// How long QEMU may take until it runs by itself.
