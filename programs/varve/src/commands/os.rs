@@ -1,9 +1,13 @@
 //! `varve os`: operating systems as lists of packages, and the trees that are built of them. One file per verb in `os/`.
 
 mod build;
+mod inputs;
 mod list;
+mod lock;
 mod publish;
 pub(crate) mod sandboxed;
+mod update;
+mod why;
 
 use clap::{Args, Subcommand};
 
@@ -20,6 +24,9 @@ pub(crate) struct Os {
 #[derive(Debug, Subcommand)]
 enum Verb {
     List(list::List),
+    Lock(lock::Lock),
+    Update(update::Update),
+    Why(why::Why),
     Build(build::Build),
     Publish(publish::Publish),
 }
@@ -28,6 +35,9 @@ impl Os {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self.verb {
             Verb::List(verb) => verb.run(invocation),
+            Verb::Lock(verb) => verb.run(invocation),
+            Verb::Update(verb) => verb.run(invocation),
+            Verb::Why(verb) => verb.run(invocation),
             Verb::Build(verb) => verb.run(invocation),
             Verb::Publish(verb) => verb.run(invocation),
         }
