@@ -135,7 +135,7 @@ impl Qemu {
             if said.contains("host forwarding rule") {
                 ports.taken(home.name().as_str())?;
             } else if accelerator.kvm && choice == AcceleratorChoice::Auto && !saved {
-                accelerator = accelerator::disappointed(&self.cache, said)?;
+                accelerator = accelerator::disappointed(said);
             } else {
                 return Err(error);
             }
