@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PACKAGE, PROGRAM};
+use super::PROGRAM;
 use crate::error::HypervisorError;
 use crate::hypervisor::{Accelerator, AcceleratorChoice};
 
@@ -120,7 +120,9 @@ fn trial(accelerator: &str, processor: &str) -> Result<Option<String>, Hyperviso
     firmware.write_all(&image).map_err(failed())?;
     let mut said = tempfile::tempfile().map_err(failed())?;
     let copy = said.try_clone().map_err(failed())?;
-    let mut child = Command::new(PROGRAM)
+    // It would not end by itself when this process is killed.
+    let mut child = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", PROGRAM])
         .args(["-machine", &format!("q35,accel={accelerator}"), "-cpu", processor, "-m", "16M"])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-bios"])
@@ -129,7 +131,7 @@ fn trial(accelerator: &str, processor: &str) -> Result<Option<String>, Hyperviso
         .stdout(Stdio::null())
         .stderr(copy)
         .spawn()
-        .map_err(super::missing(PROGRAM, PACKAGE))?;
+        .map_err(super::missing("setpriv", "util-linux"))?;
     let end = Instant::now() + PATIENCE;
     let status = loop {
         match child.try_wait().map_err(HypervisorError::io("wait for", Path::new(PROGRAM)))? {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::PROGRAM;
 use super::monitor::Monitor;
-use super::{PACKAGE, PROGRAM};
 use crate::error::HypervisorError;
 use crate::hypervisor::Snapshot;
 use crate::image_format::ImageFormat;
@@ -98,13 +98,15 @@ impl Write for Pipes {
 impl Workbench {
     /// Starts it for images of the machine `name`.
     pub(crate) fn start(name: &str) -> Result<Self, HypervisorError> {
-        let mut child = Command::new(PROGRAM)
+        // It would not end by itself when this process is killed.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", PROGRAM])
             .args(["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(super::missing(PROGRAM, PACKAGE))?;
+            .map_err(super::missing("setpriv", "util-linux"))?;
         let (Some(output), Some(input)) = (child.stdout.take(), child.stdin.take()) else {
             let error = io::Error::other("it has no pipes");
             return Err(HypervisorError::io("use", Path::new(PROGRAM))(error));
