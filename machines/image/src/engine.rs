@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -55,20 +55,50 @@ impl Engine {
     /// # Errors
     /// [`EngineError`] if it is missing or fails.
     pub(crate) fn run(mut self) -> Result<Vec<u8>, EngineError> {
-        let Output { status, stdout, stderr } = self.command.output().map_err(|source| {
-            let (program, package) = (self.program, self.package);
-            match source.kind() {
-                io::ErrorKind::NotFound => EngineError::Missing { what: program.to_owned(), package },
-                _ => EngineError::Start { program, source },
+        let Output { status, stdout, stderr } =
+            self.command.output().map_err(|source| self.cannot_start(source))?;
+        let said = if stderr.is_empty() { &stdout } else { &stderr };
+        if status.success() { Ok(stdout) } else { Err(self.failed(said)) }
+    }
+
+    /// Runs it to its end, and tells each line of its standard output when it comes. The end of standard error is kept for
+    /// the error.
+    ///
+    /// # Errors
+    /// [`EngineError`] if it is missing or fails.
+    pub(crate) fn watch(mut self, mut each_line: impl FnMut(&str)) -> Result<(), EngineError> {
+        let read = |program| move |source| EngineError::Start { program, source };
+        let mut said = tempfile::tempfile().map_err(read(self.program))?;
+        let stderr = said.try_clone().map_err(read(self.program))?;
+        let started = self.command.stdout(Stdio::piped()).stderr(stderr).spawn();
+        let mut child = started.map_err(|source| self.cannot_start(source))?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).split(b'\n') {
+                each_line(&String::from_utf8_lossy(&line.map_err(read(self.program))?));
             }
-        })?;
-        if status.success() {
-            return Ok(stdout);
         }
-        let text = String::from_utf8_lossy(if stderr.is_empty() { &stdout } else { &stderr }).into_owned();
-        let from = text.len().saturating_sub(SAID_LIMIT);
-        let said = text.get(from..).unwrap_or(&text).trim().to_owned();
-        Err(EngineError::Failed { program: self.program, said })
+        if child.wait().map_err(read(self.program))?.success() {
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        let length = said.metadata().map_or(0, |metadata| metadata.len());
+        let from = SeekFrom::Start(length.saturating_sub(SAID_LIMIT as u64));
+        said.seek(from).and_then(|_| said.read_to_end(&mut text)).map_err(read(self.program))?;
+        Err(self.failed(&text))
+    }
+
+    fn cannot_start(&self, source: io::Error) -> EngineError {
+        let (program, package) = (self.program, self.package);
+        match source.kind() {
+            io::ErrorKind::NotFound => EngineError::Missing { what: program.to_owned(), package },
+            _ => EngineError::Start { program, source },
+        }
+    }
+
+    fn failed(&self, said: &[u8]) -> EngineError {
+        let from = said.len().saturating_sub(SAID_LIMIT);
+        let said = String::from_utf8_lossy(&said[from..]).trim().to_owned();
+        EngineError::Failed { program: self.program, said }
     }
 }
 
@@ -133,5 +163,10 @@ mod tests {
         assert_eq!(error.to_string(), "no-such-program is not installed; Debian's package nothing has it");
         let error = Engine::new("sh", "dash").arg("-c").arg("echo because >&2; false").run();
         assert_eq!(error.expect_err("fails").to_string(), "sh failed: because");
+        let mut lines = Vec::new();
+        let script = "echo one; echo two; echo because >&2; false";
+        let error = Engine::new("sh", "dash").arg("-c").arg(script).watch(|line| lines.push(line.to_owned()));
+        assert_eq!(error.expect_err("fails").to_string(), "sh failed: because");
+        assert_eq!(lines, ["one", "two"]);
     }
 }

@@ -1,14 +1,19 @@
 //! From parts to files: kernel and initramfs become a hybrid image, and that every other form.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::appliance::appliance;
 use crate::engine::{Engine, EngineError};
 use crate::esp::{Esp, EspContents};
 use crate::format::Format;
 use crate::hybrid::Hybrid;
 use crate::iso9660::VolumeDate;
+use crate::kernel::Kernel;
+use crate::manifest::FilePart;
+use crate::unified::unified;
 
 /// What every image is told unless somebody says otherwise: words go to the serial line and the screen.
 pub const DEFAULT_COMMAND_LINE: &str = "console=tty0 console=ttyS0,115200";
@@ -19,24 +24,13 @@ pub struct ImageParts<'a> {
     /// What the boot menus call it, and files are named by.
     pub name: &'a str,
     /// The kernel.
-    pub kernel: &'a [u8],
+    pub kernel: &'a Kernel,
     /// What the kernel unpacks.
     pub initramfs: &'a [u8],
     /// What the kernel is told.
     pub command_line: &'a str,
     /// Seconds since 1970: the date of everything in the image.
     pub epoch: u64,
-}
-
-/// A file that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageFile {
-    /// Its form.
-    pub format: Format,
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Its size in bytes.
-    pub size: u64,
 }
 
 impl ImageParts<'_> {
@@ -48,7 +42,7 @@ impl ImageParts<'_> {
         let serial = u32::try_from(self.epoch & 0xffff_ffff).unwrap_or(1);
         let esp = Esp::build(
             &EspContents {
-                kernel: self.kernel,
+                kernel: &self.kernel.image,
                 initramfs: self.initramfs,
                 title: self.name,
                 command_line: self.command_line,
@@ -59,7 +53,7 @@ impl ImageParts<'_> {
         )?;
         let hybrid = Hybrid {
             esp: &esp,
-            kernel_size: self.kernel.len(),
+            kernel_size: self.kernel.image.len(),
             initramfs_size: self.initramfs.len(),
             command_line: self.command_line,
             serial,
@@ -68,7 +62,7 @@ impl ImageParts<'_> {
         Ok(hybrid.build()?)
     }
 
-    /// Writes images into a directory, in the order asked for. `done` is told of each.
+    /// Writes images into a directory, each when it is whole. `begin` is told of each before the work for it begins.
     ///
     /// # Errors
     /// [`ImageError`] for the first that can't be made.
@@ -76,56 +70,74 @@ impl ImageParts<'_> {
         &self,
         formats: &[Format],
         directory: &Path,
-        mut done: impl FnMut(&ImageFile),
-    ) -> Result<Vec<ImageFile>, ImageError> {
+        mut begin: impl FnMut(Format),
+    ) -> Result<Vec<FilePart>, ImageError> {
+        fs::create_dir_all(directory).map_err(ImageError::file(directory))?;
         let scratch = tempfile::tempdir_in(directory).map_err(ImageError::file(directory))?;
         let mut hybrid = None;
         let mut files = Vec::new();
         for &format in formats {
-            let path = |ending: &str| directory.join(format!("{}.{ending}", self.name));
-            let mut made = Vec::new();
-            match format {
-                Format::Kernel => {
-                    made.push((path("vmlinuz"), self.kernel.to_vec()));
-                    made.push((path("initrd"), self.initramfs.to_vec()));
-                }
-                _ => {
-                    if hybrid.is_none() {
-                        let bytes = self.hybrid(scratch.path())?;
-                        fs::write(scratch.path().join("hybrid"), &bytes)
-                            .map_err(ImageError::file(scratch.path()))?;
-                        hybrid = Some(bytes);
-                    }
-                    match (format.of_qemu(), &hybrid) {
-                        (Some((name, options)), _) => {
-                            let bytes = converted(scratch.path(), name, options)?;
-                            made.push((path(format.name()), bytes));
-                        }
-                        (None, Some(bytes)) => {
-                            let ending = if format == Format::Raw { "img" } else { format.name() };
-                            made.push((path(ending), bytes.clone()));
-                        }
-                        (None, None) => {}
-                    }
-                }
-            }
-            for (path, bytes) in made {
-                let mut file = tempfile::NamedTempFile::new_in(directory).map_err(ImageError::file(&path))?;
-                io::Write::write_all(&mut file, &bytes)
-                    .and_then(|()| {
-                        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-                        file.as_file().set_permissions(mode)
-                    })
-                    .and_then(|()| file.as_file().sync_all())
-                    .map_err(ImageError::file(&path))?;
-                file.persist(&path).map_err(|error| ImageError::file(&path)(error.error))?;
-                let file = ImageFile { format, size: bytes.len() as u64, path };
-                done(&file);
-                files.push(file);
+            begin(format);
+            for (ending, bytes) in self.contents(format, scratch.path(), &mut hybrid)? {
+                let name = format!("{}.{ending}", self.name);
+                write_whole(&directory.join(&name), &bytes)?;
+                files.push(FilePart::of(name, format, &bytes));
             }
         }
         Ok(files)
     }
+
+    /// The files of a form: the endings of their names, and what is in them.
+    fn contents(
+        &self,
+        format: Format,
+        scratch: &Path,
+        hybrid: &mut Option<Vec<u8>>,
+    ) -> Result<Vec<(&'static str, Vec<u8>)>, ImageError> {
+        let (kernel, initramfs) = (&self.kernel.image, self.initramfs);
+        match format {
+            Format::Kernel => return Ok(vec![("vmlinuz", kernel.clone()), ("initrd", initramfs.to_vec())]),
+            Format::Efi => {
+                let image = unified(kernel, initramfs, self.command_line, &self.kernel.release, self.name)?;
+                return Ok(vec![("efi", image)]);
+            }
+            _ => {}
+        }
+        let bytes = match hybrid {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = self.hybrid(scratch)?;
+                let path = scratch.join(HYBRID);
+                fs::write(&path, &bytes).map_err(ImageError::file(&path))?;
+                hybrid.insert(bytes)
+            }
+        };
+        let Some((name, options)) = format.of_qemu() else {
+            return Ok(vec![(if format == Format::Raw { "img" } else { "iso" }, bytes.clone())]);
+        };
+        let disk = converted(scratch, name, options)?;
+        if format == Format::Ova {
+            let capacity = bytes.len() as u64;
+            let appliance = appliance(self.name, &disk, capacity, self.epoch);
+            return Ok(vec![("ova", appliance.map_err(ImageError::file(scratch))?)]);
+        }
+        Ok(vec![(format.name(), disk)])
+    }
+}
+
+/// The hybrid image among the temporary files.
+const HYBRID: &str = "hybrid";
+
+/// Writes a file so that it appears when it is whole.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    let wrap = || ImageError::file(path);
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("."))).map_err(wrap())?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().set_permissions(fs::Permissions::from_mode(0o644)))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(wrap())?;
+    file.persist(path).map_err(|error| wrap()(error.error))?;
+    Ok(())
 }
 
 /// The hybrid image in `scratch` in another form.
@@ -135,7 +147,7 @@ fn converted(scratch: &Path, name: &str, options: &str) -> Result<Vec<u8>, Image
     if !options.is_empty() {
         engine = engine.args(["-o", options]);
     }
-    engine.arg(scratch.join("hybrid")).arg(&path).run()?;
+    engine.arg(scratch.join(HYBRID)).arg(&path).run()?;
     let bytes = fs::read(&path).map_err(ImageError::file(&path))?;
     fs::remove_file(&path).map_err(ImageError::file(&path))?;
     Ok(bytes)

@@ -2,6 +2,7 @@
 
 pub(crate) mod apt;
 pub(crate) mod modules;
+pub(crate) mod small;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -7,6 +7,7 @@
 //! Invariants: the same inputs and date make the same bytes; kernel and initramfs are in a hybrid image once; a packaged
 //! kernel and its modules are never changed; no file of a result appears before it is whole.
 
+mod appliance;
 mod boot_settings;
 mod compression;
 mod cpio;
@@ -19,7 +20,10 @@ mod image;
 mod initramfs;
 mod iso9660;
 mod kernel;
+mod manifest;
 mod scratch;
+mod signing;
+mod unified;
 
 pub use boot_settings::{BootSettings, BootSettingsError};
 pub use compression::Compression;
@@ -27,9 +31,12 @@ pub use cpio::CpioArchive;
 pub use debian_package::{DebianPackage, PackageError};
 pub use engine::EngineError;
 pub use format::Format;
-pub use image::{DEFAULT_COMMAND_LINE, ImageError, ImageFile, ImageParts};
+pub use image::{DEFAULT_COMMAND_LINE, ImageError, ImageParts};
 pub use initramfs::Initramfs;
 pub use kernel::apt::{AptError, fetch_package};
 pub use kernel::modules::{Module, ModuleError, default_modules};
+pub use kernel::small::{BuiltKernel, SmallKernelError, SmallKernelRequest, build_small_kernel};
 pub use kernel::{Kernel, KernelError, KernelPackage};
+pub use manifest::{FilePart, ImageManifest, InitramfsPart, KernelPart, MANIFEST_LIMIT, ManifestError};
 pub use scratch::{TEMPLATE_BYTES, TEMPLATE_UUID, scratch_template};
+pub use signing::{ImageKey, ImageSignatureError, PublicImageKey};
