@@ -23,9 +23,6 @@ const FIRST_FILE: u64 = 23;
 /// What disks are measured in.
 const DISK_SECTOR: u64 = 512;
 
-/// Whole MiB, as disks' formats and clouds want it.
-const ALIGNMENT: usize = 1 << 20;
-
 /// What an image is made of.
 #[derive(Debug)]
 pub(crate) struct Hybrid<'a> {
@@ -85,7 +82,6 @@ impl Hybrid<'_> {
             image.extend_from_slice(bytes);
             image.resize(image.len().next_multiple_of(usize_of(SECTOR)), 0);
         }
-        image.resize(image.len().next_multiple_of(ALIGNMENT), 0);
         let per_sector = SECTOR / DISK_SECTOR;
         let partition = (sector(esp_at * per_sector), size(self.esp.image.len()) / sector(DISK_SECTOR));
         let record = boot_sector(&disk_code, sector(loader_at * per_sector), self.serial, partition);

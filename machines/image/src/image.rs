@@ -10,6 +10,7 @@ use crate::engine::{Engine, EngineError};
 use crate::esp::{Esp, EspContents};
 use crate::format::Format;
 use crate::hybrid::Hybrid;
+use crate::identifiers::settle;
 use crate::iso9660::VolumeDate;
 use crate::kernel::Kernel;
 use crate::manifest::FilePart;
@@ -92,7 +93,7 @@ impl ImageParts<'_> {
         &self,
         format: Format,
         scratch: &Path,
-        hybrid: &mut Option<Vec<u8>>,
+        hybrid: &mut Option<(Vec<u8>, usize)>,
     ) -> Result<Vec<(&'static str, Vec<u8>)>, ImageError> {
         let (kernel, initramfs) = (&self.kernel.image, self.initramfs);
         match format {
@@ -103,19 +104,23 @@ impl ImageParts<'_> {
             }
             _ => {}
         }
-        let bytes = match hybrid {
-            Some(bytes) => bytes,
+        let (bytes, size) = match hybrid {
+            Some(disk) => disk,
             None => {
-                let bytes = self.hybrid(scratch)?;
+                let mut bytes = self.hybrid(scratch)?;
+                let size = bytes.len();
+                bytes.resize(size.next_multiple_of(DISK_ALIGNMENT), 0);
                 let path = scratch.join(HYBRID);
                 fs::write(&path, &bytes).map_err(ImageError::file(&path))?;
-                hybrid.insert(bytes)
+                hybrid.insert((bytes, size))
             }
         };
-        let Some((name, options)) = format.of_qemu() else {
-            return Ok(vec![(if format == Format::Raw { "img" } else { "iso" }, bytes.clone())]);
-        };
-        let disk = converted(scratch, name, options)?;
+        match format {
+            Format::Iso => return Ok(vec![("iso", bytes[..*size].to_vec())]),
+            Format::Raw => return Ok(vec![("img", bytes.clone())]),
+            _ => {}
+        }
+        let disk = self.converted(format, scratch, bytes)?;
         if format == Format::Ova {
             let capacity = bytes.len() as u64;
             let appliance = appliance(self.name, &disk, capacity, self.epoch);
@@ -123,10 +128,29 @@ impl ImageParts<'_> {
         }
         Ok(vec![(format.name(), disk)])
     }
+
+    /// The hybrid image, which lies in `scratch`, in another form.
+    fn converted(&self, format: Format, scratch: &Path, hybrid: &[u8]) -> Result<Vec<u8>, ImageError> {
+        let Some((name, options)) = format.of_qemu() else { return Ok(hybrid.to_vec()) };
+        // A VMDK names itself.
+        let path = match format {
+            Format::Ova => scratch.join(format!("{}-disk1.vmdk", self.name)),
+            _ => scratch.join(format!("{}.{format}", self.name)),
+        };
+        let mut engine = Engine::new("qemu-img", "qemu-utils").args(["convert", "-f", "raw", "-O", name]);
+        if !options.is_empty() {
+            engine = engine.args(["-o", options]);
+        }
+        engine.arg(scratch.join(HYBRID)).arg(&path).run()?;
+        let disk = fs::read(&path).map_err(ImageError::file(&path))?;
+        fs::remove_file(&path).map_err(ImageError::file(&path))?;
+        settle(format, disk, hybrid).ok_or(ImageError::Disk { format })
+    }
 }
 
-/// The hybrid image among the temporary files.
+/// The hybrid image among the temporary files, as large as a disk of whole MiB, which is what clouds want.
 const HYBRID: &str = "hybrid";
+const DISK_ALIGNMENT: usize = 1 << 20;
 
 /// Writes a file so that it appears when it is whole.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
@@ -138,19 +162,6 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
         .map_err(wrap())?;
     file.persist(path).map_err(|error| wrap()(error.error))?;
     Ok(())
-}
-
-/// The hybrid image in `scratch` in another form.
-fn converted(scratch: &Path, name: &str, options: &str) -> Result<Vec<u8>, ImageError> {
-    let path = scratch.join("converted");
-    let mut engine = Engine::new("qemu-img", "qemu-utils").args(["convert", "-f", "raw", "-O", name]);
-    if !options.is_empty() {
-        engine = engine.args(["-o", options]);
-    }
-    engine.arg(scratch.join(HYBRID)).arg(&path).run()?;
-    let bytes = fs::read(&path).map_err(ImageError::file(&path))?;
-    fs::remove_file(&path).map_err(ImageError::file(&path))?;
-    Ok(bytes)
 }
 
 impl VolumeDate {
@@ -182,6 +193,12 @@ pub enum ImageError {
         /// What the operating system said.
         #[source]
         source: io::Error,
+    },
+    /// A disk's headers are not where they are expected.
+    #[error("qemu-img made a {format} disk of a form that Varve does not know")]
+    Disk {
+        /// What it was asked for.
+        format: Format,
     },
     /// A program is missing or fails.
     #[error(transparent)]

@@ -76,8 +76,13 @@ mod tests {
             dependencies: Vec::new(),
             aliases: vec!["fs-fuse".to_owned()],
         };
-        let kernel =
-            Kernel { image: Vec::new(), release: "6.12-x".to_owned(), package: None, modules: vec![module] };
+        let kernel = Kernel {
+            image: Vec::new(),
+            release: "6.12-x".to_owned(),
+            package: None,
+            modules: vec![module],
+            builtin: Default::default(),
+        };
         let initramfs = Initramfs {
             init: b"program",
             boot_settings: Some("repository = \"os.example.org\"\n"),

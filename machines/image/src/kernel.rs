@@ -33,6 +33,8 @@ pub struct Kernel {
     pub package: Option<KernelPackage>,
     /// In an order in which they can be loaded.
     pub modules: Vec<Module>,
+    /// The names of modules that it has built in, where a package tells.
+    pub builtin: BTreeSet<String>,
 }
 
 /// Which package a kernel is from.
@@ -58,7 +60,16 @@ impl Kernel {
         let mut image = Vec::new();
         File::open(path).and_then(|file| file.take(IMAGE_LIMIT).read_to_end(&mut image)).map_err(wrap)?;
         let release = release(&image).ok_or_else(|| KernelError::NotOne { path: path.to_owned() })?;
-        Ok(Self { image, release, package: None, modules: Vec::new() })
+        Ok(Self { image, release, package: None, modules: Vec::new(), builtin: BTreeSet::new() })
+    }
+
+    /// Which of these modules it has neither along nor built in, as far as the package tells.
+    pub fn lacking(&self, wanted: &[String]) -> Vec<String> {
+        let has = |name: &String| {
+            let name = name_of(name);
+            self.builtin.contains(&name) || self.modules.iter().any(|module| module.name == name)
+        };
+        wanted.iter().filter(|name| !has(name)).cloned().collect()
     }
 
     fn from_package(package: &DebianPackage, wanted: &[String]) -> Result<Self, KernelError> {
@@ -68,7 +79,7 @@ impl Kernel {
         let builtin: BTreeSet<String> = contents.builtin.lines().map(name_of).collect();
         let modules = choose(wanted, &builtin, |name| contents.module(name, &package.path))?;
         let package = KernelPackage { name: package.name.clone(), version: package.version.clone() };
-        Ok(Self { image: contents.image, release, package: Some(package), modules })
+        Ok(Self { image: contents.image, release, package: Some(package), modules, builtin })
     }
 }
 

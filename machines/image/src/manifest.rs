@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,11 @@ use crate::Format;
 use crate::signing::{ImageKey, ImageSignatureError, PublicImageKey};
 
 /// The most bytes of a manifest.
-pub const MANIFEST_LIMIT: u64 = 1 << 20;
+const MANIFEST_LIMIT: u64 = 1 << 20;
+
+/// How the names of a manifest and its signature end.
+pub(crate) const MANIFEST_ENDING: &str = ".manifest.json";
+pub(crate) const SIGNATURE_ENDING: &str = ".manifest.sig";
 
 /// What an image is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,12 +116,33 @@ impl ImageManifest {
         }
     }
 
+    /// Reads and verifies the manifest beside an image, or the one that is named itself: the manifest and its path.
+    ///
+    /// # Errors
+    /// [`ImageSignatureError`] if there is none, or as [`Self::verify`].
+    pub fn beside(image: &Path, key: &PublicImageKey) -> Result<(Self, PathBuf), ImageSignatureError> {
+        let name = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let path = match name.strip_suffix(MANIFEST_ENDING) {
+            Some(_) => image.to_owned(),
+            None => {
+                let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+                image.with_file_name(format!("{stem}{MANIFEST_ENDING}"))
+            }
+        };
+        let manifest = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let stem = manifest.strip_suffix(MANIFEST_ENDING).unwrap_or(&manifest);
+        let signature = path.with_file_name(format!("{stem}{SIGNATURE_ENDING}"));
+        let text = read_bounded(&path)?;
+        let signature = read_bounded(&signature)?;
+        Ok((Self::verify(&text, &signature, key)?, path))
+    }
+
     /// Compares a file of the manifest's directory with what the manifest says of it.
     ///
     /// # Errors
     /// [`ManifestError`] if it isn't named, can't be read or differs.
     pub fn check_file(&self, path: &Path) -> Result<(), ManifestError> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let part = self
             .files
             .iter()
@@ -140,6 +165,13 @@ impl FilePart {
     pub(crate) fn of(name: String, format: Format, bytes: &[u8]) -> Self {
         Self { name, format: format.name().to_owned(), size: bytes.len() as u64, sha256: digest(bytes) }
     }
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, ManifestError> {
+    let wrap = |source| ManifestError::Read { name: path.display().to_string(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MANIFEST_LIMIT).read_to_end(&mut bytes)).map_err(wrap)?;
+    Ok(bytes)
 }
 
 /// A hash in hexadecimal digits.

@@ -5,6 +5,7 @@ mod bench;
 mod completions;
 mod config;
 mod demo;
+mod image;
 mod man;
 mod mount;
 mod os;
@@ -25,6 +26,7 @@ use crate::invocation::Invocation;
 pub(crate) enum Command {
     Demo(demo::Demo),
     Repo(repo::Repo),
+    Image(image::Image),
     Serve(serve::Serve),
     Replicate(replicate::Replicate),
     Mount(mount::Mount),
@@ -55,6 +57,7 @@ impl Command {
             Self::Demo(command) => command.run(invocation),
             Self::Bench(command) => command.run(invocation),
             Self::Repo(command) => command.run(invocation),
+            Self::Image(command) => command.run(invocation),
             Self::Serve(command) => command.run(invocation),
             Self::Replicate(command) => command.run(invocation),
             Self::Mount(command) => command.run(invocation),

@@ -34,6 +34,7 @@ variables! {
     XDG_STATE_HOME: "XDG_STATE_HOME" = "where `varve/` with a user's repositories lies";
     XDG_CACHE_HOME: "XDG_CACHE_HOME" = "where `varve/` with a user's cache lies";
     XDG_RUNTIME_DIR: "XDG_RUNTIME_DIR" = "where `varve/` with a user's sockets and locks lies";
+    SOURCE_DATE_EPOCH: "SOURCE_DATE_EPOCH" = "the date, in seconds since 1970, of the images and kernels that are made";
     AWS_ACCESS_KEY_ID: "AWS_ACCESS_KEY_ID" = "the name of the access key for storage on S3";
     AWS_SECRET_ACCESS_KEY: "AWS_SECRET_ACCESS_KEY" = "that access key";
     AWS_SESSION_TOKEN: "AWS_SESSION_TOKEN" = "what comes with an access key that lasts only for a while";
@@ -53,6 +54,7 @@ pub(crate) struct Environment {
     pub(crate) xdg_state_home: Option<PathBuf>,
     pub(crate) xdg_cache_home: Option<PathBuf>,
     pub(crate) xdg_runtime_dir: Option<PathBuf>,
+    pub(crate) source_date_epoch: Option<u64>,
     pub(crate) access_key: Option<S3Credentials>,
     pub(crate) shared_credentials: Option<PathBuf>,
     pub(crate) aws_profile: Option<String>,
@@ -77,6 +79,7 @@ impl Environment {
             xdg_state_home: directory(XDG_STATE_HOME),
             xdg_cache_home: directory(XDG_CACHE_HOME),
             xdg_runtime_dir: directory(XDG_RUNTIME_DIR),
+            source_date_epoch: string(SOURCE_DATE_EPOCH).and_then(|value| value.parse().ok()),
             access_key: key_id.zip(secret).map(|(key_id, secret)| S3Credentials { key_id, secret, token }),
             shared_credentials: text(AWS_SHARED_CREDENTIALS_FILE).map(PathBuf::from),
             aws_profile: string(AWS_PROFILE),

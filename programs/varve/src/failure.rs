@@ -8,6 +8,10 @@ use std::path::Path;
 
 use varve_chassis::{AccessLogError, ServerError};
 use varve_hypervisor::HypervisorError;
+use varve_image::{
+    AptError, BuildError, EngineError, GuestError, ImageSignatureError, KernelError, ManifestError,
+    SmallKernelError,
+};
 use varve_packages::TreeError;
 use varve_publish::{CollectError, LockError, PublishError, TransactionError};
 use varve_replicate::{MirrorError, ServeError};
@@ -73,6 +77,14 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// As [`Self::hint`], where there is one.
+    fn with(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
     }
 
     /// How the program is to end.
@@ -224,6 +236,94 @@ impl From<HypervisorError> for Failure {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        let hint = error.engine().and_then(install);
+        let code = match &error {
+            BuildError::Name { .. } | BuildError::CommandLine => ExitCode::Usage,
+            _ => ExitCode::Failure,
+        };
+        Self::new(code, error).with(hint)
+    }
+}
+
+impl From<KernelError> for Failure {
+    fn from(error: KernelError) -> Self {
+        Self::new(ExitCode::Failure, error)
+    }
+}
+
+impl From<GuestError> for Failure {
+    fn from(error: GuestError) -> Self {
+        Self::usage_error(error)
+    }
+}
+
+impl From<SmallKernelError> for Failure {
+    fn from(error: SmallKernelError) -> Self {
+        let hint = match &error {
+            SmallKernelError::Engine(engine) => install(engine),
+            SmallKernelError::Configuration { .. } => {
+                Some("the configuration is for Linux 6.12: choose its source with --source".to_owned())
+            }
+            _ => None,
+        };
+        Self::new(ExitCode::Failure, error).with(hint)
+    }
+}
+
+impl From<AptError> for Failure {
+    fn from(error: AptError) -> Self {
+        let (code, hint) = match &error {
+            AptError::Unknown { .. } => (
+                ExitCode::NotFound,
+                Some("`apt-get update` may be needed; `apt-cache search linux-image` lists names".to_owned()),
+            ),
+            AptError::Different { .. } => (ExitCode::Integrity, None),
+            AptError::Engine(engine) => (ExitCode::Failure, install(engine)),
+            _ => (ExitCode::Failure, None),
+        };
+        Self::new(code, error).with(hint)
+    }
+}
+
+impl From<ImageSignatureError> for Failure {
+    fn from(error: ImageSignatureError) -> Self {
+        let code = match &error {
+            ImageSignatureError::Wrong => ExitCode::Integrity,
+            ImageSignatureError::File { source, .. }
+            | ImageSignatureError::Manifest(ManifestError::Read { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                ExitCode::NotFound
+            }
+            _ => ExitCode::Failure,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let code = match &error {
+            ManifestError::Different { .. } => ExitCode::Integrity,
+            ManifestError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ExitCode::NotFound
+            }
+            _ => ExitCode::Failure,
+        };
+        Self::new(code, error)
+    }
+}
+
+/// What to do about an outside program that is missing.
+fn install(error: &EngineError) -> Option<String> {
+    match error {
+        EngineError::Missing { package, .. } => Some(format!("apt install {package}")),
+        _ => None,
     }
 }
 

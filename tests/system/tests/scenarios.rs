@@ -14,6 +14,8 @@ mod documentation;
 mod elsewhere;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
+#[path = "scenarios/images.rs"]
+mod images;
 #[path = "scenarios/ingest.rs"]
 mod ingest;
 #[path = "scenarios/killed.rs"]
