@@ -65,7 +65,7 @@ impl Esp {
         let clusters: u64 = files.iter().map(|(_, bytes)| (bytes.len() as u64).div_ceil(CLUSTER)).sum();
         // Four directories; the tables need 2 bytes a cluster, twice; the root directory and the like fit into the rest.
         let tables = clusters.div_ceil(SECTOR / 2) * 2;
-        let sectors = (clusters + 6) * (CLUSTER / SECTOR) + tables + 48;
+        let sectors = (clusters + 6) * (CLUSTER / SECTOR) + tables + 8;
         let tool = |program| {
             Engine::new(program, "mtools")
                 .env("MTOOLS_SKIP_CHECK", "1")
@@ -76,7 +76,20 @@ impl Esp {
             tool("mformat")
                 .args(["-C", "-i"])
                 .arg(&image)
-                .args(["-T", &sectors.to_string(), "-h", "1", "-s", "1", "-c", "4", "-v", "VARVE"])
+                .args([
+                    "-T",
+                    &sectors.to_string(),
+                    "-h",
+                    "16",
+                    "-s",
+                    "32",
+                    "-c",
+                    "4",
+                    "-r",
+                    "4",
+                    "-v",
+                    "VARVE",
+                ])
                 .args(["-N", &format!("{:08x}", contents.serial), "-R", &reserved.to_string(), "::"])
                 .run()
         };

@@ -12,6 +12,10 @@ const VHDX_HEADER: usize = 4096;
 /// Where `qemu-img` puts the log of a VHDX, and how large it is.
 const VHDX_LOG: std::ops::Range<usize> = (1 << 20)..(2 << 20);
 
+/// The name of the identifier among a VHDX's metadata: BECA12AB-B2E6-4523-93EF-C309E000C746, as it is stored.
+const VHDX_PAGE_83: [u8; 16] =
+    [0xab, 0x12, 0xca, 0xbe, 0xe6, 0xb2, 0x23, 0x45, 0x93, 0xef, 0xc3, 0x09, 0xe0, 0x00, 0xc7, 0x46];
+
 /// Gives a disk made by `qemu-img` from `source` identifiers of its contents: none if it doesn't look as expected.
 pub(crate) fn settle(format: Format, disk: Vec<u8>, source: &[u8]) -> Option<Vec<u8>> {
     let mut unique = [0; 32];
@@ -25,12 +29,22 @@ pub(crate) fn settle(format: Format, disk: Vec<u8>, source: &[u8]) -> Option<Vec
     }
 }
 
-/// A VMDK's description has `CID=` and eight digits.
+/// A VMDK's description, a text in sectors of its own, has a line `CID=` with up to eight digits.
 fn vmdk(mut disk: Vec<u8>, unique: &[u8; 32]) -> Option<Vec<u8>> {
-    const MARK: &[u8] = b"\nCID=";
-    let description = disk.get(..64 << 10).unwrap_or(&disk);
-    let at = description.windows(MARK.len()).position(|window| window == MARK)? + MARK.len();
-    disk.get_mut(at..at + 8)?.copy_from_slice(hex::encode(&unique[..4]).as_bytes());
+    const MARK: &str = "\nCID=";
+    let number = |at: usize| usize::try_from(u64::from_le_bytes(disk.get(at..at + 8)?.try_into().ok()?)).ok();
+    if !disk.starts_with(b"KDMV") {
+        return None;
+    }
+    let (begin, size) = (number(28)?.checked_mul(512)?, number(36)?.checked_mul(512)?);
+    let description = disk.get_mut(begin..begin.checked_add(size)?)?;
+    let end = description.iter().position(|byte| *byte == 0)?;
+    let text = std::str::from_utf8(&description[..end]).ok()?;
+    let (before, after) = text.split_once(MARK)?;
+    let (_, after) = after.split_once('\n')?;
+    let text = format!("{before}{MARK}{}\n{after}", hex::encode(&unique[..4])).into_bytes();
+    description.fill(0);
+    description.get_mut(..text.len())?.copy_from_slice(&text);
     Some(disk)
 }
 
@@ -59,26 +73,36 @@ fn vhd(mut disk: Vec<u8>, unique: &[u8; 32]) -> Option<Vec<u8>> {
     Some(disk)
 }
 
-/// A VHDX's two headers have two GUIDs and a check sum. Its log is empty, and what is left in it goes.
+/// A VHDX's two headers have a counter that begins anywhere, two GUIDs and a check sum. Its log is empty, and what is left
+/// in it goes. One of its metadata is a GUID.
 fn vhdx(mut disk: Vec<u8>, unique: &[u8; 32]) -> Option<Vec<u8>> {
-    for at in VHDX_HEADERS {
+    let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+    let [first, second] = VHDX_HEADERS.map(|at| disk.get(at + 8..at + 16).and_then(number));
+    let (first, second) = if first? < second? { (1_u64, 2_u64) } else { (2, 1) };
+    for (at, counter) in VHDX_HEADERS.into_iter().zip([first, second]) {
         let header = disk.get_mut(at..at + VHDX_HEADER)?;
         let no_log = header[48..64].iter().all(|byte| *byte == 0);
+        let length = u64::from(u32::from_le_bytes(header[68..72].try_into().ok()?));
+        let begin = number(&header[72..80])?;
         if !header.starts_with(b"head") || !no_log {
             return None;
         }
-        header[4..8].fill(0);
-        header[16..48].copy_from_slice(unique);
-        let sum = crc32c(header);
-        header[4..8].copy_from_slice(&sum.to_le_bytes());
-        let number = |at: usize| header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-        let length = u64::from(u32::from_le_bytes(header[68..72].try_into().ok()?));
-        let begin = u64::from_le_bytes(number(72)?);
         if begin != VHDX_LOG.start as u64 || length != VHDX_LOG.len() as u64 {
             return None;
         }
+        header[4..8].fill(0);
+        header[8..16].copy_from_slice(&counter.to_le_bytes());
+        header[16..48].copy_from_slice(unique);
+        let sum = crc32c(header);
+        header[4..8].copy_from_slice(&sum.to_le_bytes());
     }
     disk.get_mut(VHDX_LOG)?.fill(0);
+    // The regions lie at whole MiB; the one with metadata begins with that word, and then has entries of 32 bytes.
+    let region = (1..disk.len() >> 20).map(|at| at << 20).find(|at| disk[*at..].starts_with(b"metadata"))?;
+    let table = disk.get(region..region + (64 << 10))?;
+    let entry = table.chunks_exact(32).find(|entry| entry.starts_with(&VHDX_PAGE_83))?;
+    let item = region + usize::try_from(u32::from_le_bytes(entry[16..20].try_into().ok()?)).ok()?;
+    disk.get_mut(item..item + 16)?.copy_from_slice(&unique[..16]);
     Some(disk)
 }
 
@@ -103,7 +127,11 @@ mod tests {
 
     #[test]
     fn identifiers_are_those_of_the_contents() {
-        let vmdk = b"# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\n".to_vec();
+        let mut vmdk = b"KDMV".to_vec();
+        vmdk.resize(1536, 0);
+        (vmdk[28], vmdk[36]) = (1, 1);
+        let text = b"# Disk DescriptorFile\nversion=1\nCID=1234567\nparentCID=ffffffff\n";
+        vmdk[512..512 + text.len()].copy_from_slice(text);
         let settled = settle(Format::Vmdk, vmdk.clone(), b"a").expect("settled");
         assert_ne!(settled, vmdk);
         assert_eq!(settle(Format::Vmdk, settled.clone(), b"a"), Some(settled.clone()));
