@@ -95,18 +95,26 @@ fn uefi() -> Vec<String> {
 }
 
 #[test]
-fn a_bios_boots_cd_and_disks() {
+fn a_bios_boots_cd_and_disk() {
     if something_is_missing() {
         return;
     }
     let installation = Installation::new();
-    let images = build(&installation, "images", "iso,raw,qcow2,vmdk");
+    let images = build(&installation, "images", "iso,raw");
     let cd = images.join("varve.iso").display().to_string();
     boots(&installation, "cd", &["-cdrom", &cd]);
-    for (form, ending, bus) in [("raw", "img", "ide"), ("qcow2", "qcow2", "virtio"), ("vmdk", "vmdk", "ide")]
-    {
-        boots(&installation, ending, &["-drive", &disk(&images, form, ending, bus)]);
+    boots(&installation, "disk", &["-drive", &disk(&images, "raw", "img", "ide")]);
+}
+
+#[test]
+fn a_bios_boots_disks_of_other_forms() {
+    if something_is_missing() {
+        return;
     }
+    let installation = Installation::new();
+    let images = build(&installation, "images", "qcow2,vmdk");
+    boots(&installation, "qcow2", &["-drive", &disk(&images, "qcow2", "qcow2", "virtio")]);
+    boots(&installation, "vmdk", &["-drive", &disk(&images, "vmdk", "vmdk", "ide")]);
 }
 
 #[test]
@@ -137,7 +145,8 @@ fn kernel_and_unified_image_boot() {
     // An EFI system partition that QEMU makes of a directory.
     let partition = installation.directory("esp/EFI/BOOT");
     fs::copy(image("efi"), partition.join("BOOTX64.EFI")).expect("because the scratch directory is writable");
-    let partition = format!("format=raw,file=fat:{}", installation.path("esp").display());
+    let partition =
+        format!("format=raw,if=virtio,readonly=on,file=fat:{}", installation.path("esp").display());
     let machine = uefi();
     let machine: Vec<&str> = machine.iter().map(String::as_str).collect();
     boots(&installation, "unified", &[&machine[..], &["-drive", &partition]].concat());
