@@ -46,7 +46,7 @@ pub use name::{Architecture, IndexId, NameError, PackageName, PackageVersion};
 pub use openpgp::{Keyring, KeyringError, SignatureError, SignedText};
 pub use ready::{READY_LISTS, ReadyList};
 pub use rpm::{RpmError, RpmUniverse};
-pub use solve::{Chain, Closure, Conflict, Link, Problem, Reach, solve};
+pub use solve::{Chain, Closure, Conflict, Link, Problem, Reach, explain, solve};
 pub use sources::{MachineSources, SourcesError, apt_sources, apt_sources_of, dnf_sources, dnf_sources_of};
 pub use transfer::{TransferConfig, TransferError, Transfers};
 pub use tree::{

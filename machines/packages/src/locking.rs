@@ -9,7 +9,7 @@ use crate::index::Index;
 use crate::list::ShoppingList;
 use crate::lock::{ListOrigin, Lock};
 use crate::name::PackageName;
-use crate::solve::{Closure, Conflict, Problem, solve};
+use crate::solve::{Closure, Conflict, Problem, explain, solve};
 use crate::universe::{EntryError, PackageId, Universe};
 
 pub use changes::{Change, ChangeKind, changes};
@@ -100,20 +100,24 @@ pub fn make_lock(
         check_previous(list, previous)?;
     }
     let requests = Requests::resolve(list, universe, indexes)?;
-    let mut outcome = None;
+    let mut found = None;
     for strictness in Strictness::ALL {
+        // Without a lock to keep to there is nothing between the first and the last.
+        if strictness == Strictness::Two && previous.is_none() {
+            continue;
+        }
         let policy = Policy::new(list, indexes, universe, &requests, previous, strictness);
         let problem = Problem::explore(universe, requests.clauses(), &policy)?;
-        match solve(&problem, universe) {
-            Ok(closure) => {
-                outcome = Some(Ok(closure));
-                break;
-            }
-            // The last one had the most to choose from.
-            Err(conflict) => outcome = Some(Err(conflict)),
+        found = solve(&problem);
+        if found.is_some() {
+            break;
+        }
+        // The last one had the most to choose from.
+        if strictness == Strictness::Every {
+            return Err(LockingError::Conflict(Box::new(explain(&problem, universe))));
         }
     }
-    let closure = outcome.expect("because there is a strictness").map_err(LockingError::Conflict)?;
+    let closure = found.expect("because the last attempt returns otherwise");
     let lock = lock_of(list, indexes, universe, &requests, &closure)?;
     let installed_size = closure.packages.iter().map(|&id| universe.installed_size(id)).sum();
     Ok(Resolved { lock, closure, installed_size })

@@ -27,17 +27,13 @@ pub struct Closure {
     pub packages: Vec<PackageId>,
 }
 
-/// Finds a small set of packages that meets every need.
-///
-/// # Errors
-/// If there is none: what contradicts what.
-pub fn solve(problem: &Problem, universe: &dyn Universe) -> Result<Closure, Box<Conflict>> {
+/// Finds a small set of packages that meets every need; `None` if there is none.
+#[must_use]
+pub fn solve(problem: &Problem) -> Option<Closure> {
     let greedy = greedy::Greedy::start(problem);
     let found = greedy.as_ref().and_then(|start| start.clone().finish());
     let hints = found.as_ref().map_or_else(Vec::new, |state| state.inside());
-    let Some(searched) = search::search(problem, &hints) else {
-        return Err(Box::new(explain::explain(problem, universe)));
-    };
+    let searched = search::search(problem, &hints)?;
     let mut best = shrink::without_waste(problem, &searched).unwrap_or(searched);
     if let Some(state) = found
         && let Some(set) = shrink::without_waste(problem, &state.inside())
@@ -55,6 +51,12 @@ pub fn solve(problem: &Problem, universe: &dyn Universe) -> Result<Closure, Box<
     {
         best = larger;
     }
-    debug_assert!(problem.is_solution(&best));
-    Ok(problem.closure(&best))
+    // Whatever way it came about.
+    problem.is_solution(&best).then(|| problem.closure(&best))
+}
+
+/// Why [`solve`] found nothing.
+#[must_use]
+pub fn explain(problem: &Problem, universe: &dyn Universe) -> Conflict {
+    explain::explain(problem, universe)
 }

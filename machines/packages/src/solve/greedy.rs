@@ -1,8 +1,7 @@
 //! A set that grows: what is forced at once, then the cheapest choice again and again. No step is taken back, so that it may
 //! end without a set where there is one.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::HashMap;
 
 use super::problem::{Need, Node, Problem};
 
@@ -74,44 +73,32 @@ impl<'p> Greedy<'p> {
 
     /// Chooses until no need is open; `None` at a dead end.
     pub(super) fn finish(mut self) -> Option<Self> {
-        // Costs only fall while the set grows, mostly: old ones are computed again only when they are the lowest.
-        let mut heap = BinaryHeap::new();
-        let mut seen = 0;
-        loop {
-            for (at, need) in self.open.iter().enumerate().skip(seen) {
-                for (place, &option) in need.any_of.iter().enumerate() {
-                    heap.push(Reverse((0, at, place, option)));
+        while !self.open.is_empty() {
+            let mut best: Option<(u64, Node)> = None;
+            let mut seen = HashMap::new();
+            for need in self.open.clone() {
+                for &option in &need.any_of {
+                    if self.excluded[option as usize] > 0 {
+                        continue;
+                    }
+                    // The same option stands in many needs.
+                    let cost = *seen.entry(option).or_insert_with(|| self.cost(option));
+                    match cost {
+                        Some(cost) if best.is_none_or(|(least, _)| cost < least) => {
+                            best = Some((cost, option));
+                        }
+                        Some(_) => {}
+                        None => self.excluded[option as usize] += BANNED,
+                    }
                 }
             }
-            seen = self.open.len();
-            while let Some(Reverse((cost, at, place, option))) = heap.pop() {
-                if self.is_met(self.open[at]) || self.excluded[option as usize] > 0 {
-                    continue;
-                }
-                let Some(now) = self.cost(option) else {
-                    self.excluded[option as usize] += BANNED;
-                    continue;
-                };
-                if now > cost
-                    && heap.peek().is_some_and(|Reverse(next)| (next.0, next.1, next.2) < (now, at, place))
-                {
-                    heap.push(Reverse((now, at, place, option)));
-                    continue;
-                }
+            if let Some((_, option)) = best {
                 self.grow(vec![option]).ok()?;
-                break;
             }
-            let before = self.members.len();
+            // Without any option it ends here.
             self.settle().ok()?;
-            if self.open.is_empty() {
-                return Some(self);
-            }
-            if self.open.len() != seen || self.members.len() != before {
-                // Settling has moved them.
-                heap.clear();
-                seen = 0;
-            }
         }
+        Some(self)
     }
 
     /// The members, sorted.
@@ -280,6 +267,15 @@ mod tests {
         assert_eq!(chosen("x\nx: a | b\na: c\nb\nc").as_deref(), Some("b x"));
         assert_eq!(chosen("x\nx: a | b\na\nb").as_deref(), Some("a x"));
         assert_eq!(chosen("x, y\nx: a | b\ny: b | c\na\nb\nc").map(|set| set.len()), Some(5));
+    }
+
+    #[test]
+    fn a_choice_that_opens_another_comes_to_an_end() {
+        assert_eq!(
+            chosen("x, y\nx: a | b\ny: e | f\na: c | d\nb: c | d\nc\nd\ne: c | d\nf: c | d")
+                .map(|set| set.len()),
+            Some(9)
+        );
     }
 
     #[test]

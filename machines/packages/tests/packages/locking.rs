@@ -106,7 +106,7 @@ fn conflicts_are_told_in_words() {
     };
     assert_eq!(
         told(&["h", "a", "c"], ""),
-        "'a' and 'c' cannot be installed together\n  a (asked for) needs b, that is b 1; it cannot be beside c 1, \
+        "'a' and 'c' cannot be installed together\n  the list asks for c, that is c 1; it cannot be beside b 1, needed by a, \
          asked for: b says 'Conflicts: c (<< 2)'"
     );
     let choice = told(&["a", "d", "h"], "");
