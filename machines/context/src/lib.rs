@@ -16,10 +16,13 @@
 
 mod apply;
 mod document;
+mod explain;
 mod place;
 mod plan;
 mod quote;
 mod read;
+mod schema;
+mod seal;
 mod secret;
 pub mod sections;
 pub mod text;
@@ -27,7 +30,10 @@ mod value;
 
 pub use apply::{ApplyError, Outcome, Report};
 pub use document::Document;
+pub use explain::explain;
 pub use place::{Notice, Place, Severity};
 pub use plan::{Action, Content, Group, Placement, Plan, PlannedFile, Stage, Step, UnitState, User};
-pub use read::{Context, Reference, read, read_hepix, read_network};
+pub use read::{Context, Mapping, Reference, read, read_hepix, read_network};
+pub use schema::schema;
+pub use seal::{Identity, Recipient, SealError};
 pub use secret::Secret;

@@ -42,10 +42,23 @@ pub struct Context {
     pub document: Document,
     /// What is to be fetched and read as well, in order.
     pub references: Vec<Reference>,
+    /// What each key of a legacy form became, in order.
+    pub mappings: Vec<Mapping>,
     /// The forms that were found.
     pub forms: Vec<&'static str>,
     /// What is wrong or was left out, in the order of the user data.
     pub notices: Vec<Notice>,
+}
+
+/// A key of a legacy form.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Mapping {
+    /// Where it stands.
+    pub place: Place,
+    /// The key, with its section.
+    pub key: String,
+    /// What it became: a key of the document, or words.
+    pub becomes: &'static str,
 }
 
 impl Context {
@@ -92,6 +105,7 @@ const MAX_WRAPPINGS: usize = 8;
 struct Reader {
     document: Document,
     references: Vec<Reference>,
+    mappings: Vec<Mapping>,
     forms: Vec<&'static str>,
     notices: Notices,
     /// All parts that are cloud-config, merged: it is made a document of at the end, as cloud-init does.
@@ -107,10 +121,22 @@ struct Reader {
 impl Reader {
     fn finish(mut self) -> Context {
         if let Some(node) = self.cloud_config.take() {
+            self.mappings.extend(cloud_config::mappings(&node));
             self.document.merge(cloud_config::read(&node, &mut self.notices));
         }
         let notices = self.notices.into_list();
-        Context { document: self.document, references: self.references, forms: self.forms, notices }
+        Context {
+            document: self.document,
+            references: self.references,
+            mappings: self.mappings,
+            forms: self.forms,
+            notices,
+        }
+    }
+
+    fn mapping(&mut self, place: Place, key: String, becomes: &'static str) {
+        let part = if place.part == 0 { self.notices.part() } else { place.part };
+        self.mappings.push(Mapping { place: Place { part, ..place }, key, becomes });
     }
 
     fn form(&mut self, form: &'static str) {

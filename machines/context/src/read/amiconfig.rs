@@ -10,12 +10,12 @@ use super::{Reader, ini, reference};
 use crate::place::{Notices, Place, shown};
 use crate::text::TextError;
 use crate::value::fields::Fields;
-use crate::value::{Node, toml};
+use crate::value::{Node, Value, toml};
 
 /// A plug-in: the name of its section, the keys that it knows and what becomes of each.
-pub(crate) struct Plugin {
-    pub(crate) name: &'static str,
-    pub(crate) keys: &'static [(&'static str, &'static str)],
+struct Plugin {
+    name: &'static str,
+    keys: &'static [(&'static str, &'static str)],
     read: fn(&mut Fields<'_, '_>, &mut Target<'_>),
 }
 
@@ -26,7 +26,7 @@ struct Target<'a> {
 }
 
 /// All plug-ins.
-pub(crate) const PLUGINS: [Plugin; 23] = [
+const PLUGINS: [Plugin; 23] = [
     cernvm::CERNVM,
     cluster::CONDOR,
     cluster::ELASTIQ,
@@ -129,12 +129,22 @@ pub(super) fn read(text: &str, reader: &mut Reader) {
             && plugin.keys.is_empty()
         {
             let place = Place::default();
-            run(plugin, &Node { place, value: crate::value::Value::Null }, reader);
+            run(plugin, &Node { place, value: Value::Null }, reader);
         }
     }
 }
 
 fn run(plugin: &Plugin, node: &Node, reader: &mut Reader) {
+    if let Value::Map(members) = &node.value {
+        for (key, _) in members {
+            // What is named in angle brackets stands for keys of the user's own.
+            let known = plugin.keys.iter().find(|(known, _)| *known == key.name);
+            let known = known.or_else(|| plugin.keys.iter().find(|(known, _)| known.starts_with('<')));
+            if let Some((_, becomes)) = known {
+                reader.mapping(key.place, format!("[{}] {}", plugin.name, key.name), becomes);
+            }
+        }
+    }
     let mut references = Vec::new();
     if let Some(mut fields) = Fields::of(node, plugin.name, &mut reader.notices) {
         let mut target = Target { document: &mut reader.document, references: &mut references };

@@ -11,10 +11,11 @@ pub(super) mod network;
 mod packages;
 mod system;
 
+use super::Mapping;
 use crate::document::Document;
 use crate::place::Notices;
-use crate::value::Node;
 use crate::value::fields::Fields;
+use crate::value::{Node, Value};
 
 /// The first line by which the form is known.
 pub(super) const HEADING: &str = "#cloud-config";
@@ -53,6 +54,68 @@ const OTHERS: [&str; 14] = [
     "grub_dpkg",
     "rsyslog",
 ];
+
+/// What the usual keys become.
+const BECOMES: [(&str, &str); 48] = [
+    ("apt", "packages.apt-sources, and files of apt"),
+    ("bootcmd", "a script before the network, at every boot"),
+    ("ca_certs", "x509.authorities"),
+    ("ca-certs", "x509.authorities"),
+    ("chpasswd", "users.password"),
+    ("condor", "htcondor"),
+    ("cvmfs", "repositories"),
+    ("disable_root", "ssh.root-login"),
+    ("disk_setup", "storage.partitions"),
+    ("final_message", "a script at the end"),
+    ("fqdn", "machine.hostname"),
+    ("fs_setup", "storage.file-systems"),
+    ("ganglia", "monitoring.ganglia"),
+    ("groups", "groups"),
+    ("growpart", "storage.grow, boot.whole-disk"),
+    ("hostname", "machine.hostname"),
+    ("keyboard", "machine.keyboard"),
+    ("locale", "machine.locale"),
+    ("manage_etc_hosts", "machine.manage-hosts"),
+    ("manage_resolv_conf", "network.write-resolver"),
+    ("mounts", "storage.mounts"),
+    ("network", "network.interfaces"),
+    ("ntp", "machine.time-servers"),
+    ("package_reboot_if_required", "packages.reboot-if-required"),
+    ("package_update", "packages.refresh"),
+    ("apt_update", "packages.refresh"),
+    ("package_upgrade", "packages.upgrade"),
+    ("apt_upgrade", "packages.upgrade"),
+    ("packages", "packages.install"),
+    ("password", "users.password of the user varve, or who is said"),
+    ("phone_home", "a script at the end"),
+    ("power_state", "a script at the end"),
+    ("preserve_hostname", "machine.hostname"),
+    ("puppet", "puppet"),
+    ("resize_rootfs", "boot.whole-disk"),
+    ("resolv_conf", "network.name-servers, network.search"),
+    ("runcmd", "a script at the end"),
+    ("ssh_authorized_keys", "users.ssh-keys of the user varve, or who is said"),
+    ("ssh_keys", "ssh.host-keys"),
+    ("ssh_pwauth", "ssh.password-login"),
+    ("swap", "storage.swap"),
+    ("timezone", "machine.timezone"),
+    ("user", "the user who is meant by default"),
+    ("users", "users"),
+    ("write_files", "files"),
+    ("yum_repos", "packages.dnf-sources"),
+    ("merge_how", "how this part is merged"),
+    ("merge_type", "how this part is merged"),
+];
+
+/// What each key becomes.
+pub(super) fn mappings(node: &Node) -> Vec<Mapping> {
+    let Value::Map(members) = &node.value else { return Vec::new() };
+    let known = members.iter().filter_map(|(key, _)| {
+        let (_, becomes) = BECOMES.iter().find(|(name, _)| *name == key.name)?;
+        Some(Mapping { place: key.place, key: key.name.clone(), becomes })
+    });
+    known.collect()
+}
 
 /// Makes a document of cloud-config.
 pub(super) fn read(node: &Node, notices: &mut Notices) -> Document {

@@ -15,7 +15,7 @@ const BEGIN: &str = "[ucernvm-begin]";
 const END: &str = "[ucernvm-end]";
 
 /// The keys, and what they became.
-pub(crate) const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 16] = [
     ("resize_rootfs", "boot.whole-disk"),
     ("cvmfs_http_proxy", "boot.proxy"),
     ("cvmfs_pac_urls", "boot.proxy-scripts"),
@@ -88,6 +88,9 @@ fn pair(line: &str, place: Place, reader: &mut Reader) {
             reader.notices.hint(format!("did you mean {near:?}?"));
         }
         return;
+    }
+    if let Some((_, becomes)) = KEYS.iter().find(|(key, _)| *key == lower) {
+        reader.mapping(place, lower.clone(), becomes);
     }
     if let Err(why) = apply(&lower, value.trim(), reader) {
         reader.notices.error(place, format!("{lower}: {why}"));

@@ -3,5 +3,6 @@
 mod apply;
 #[cfg(test)]
 mod corpus;
+mod hostile;
 #[cfg(test)]
 mod machine;
