@@ -4,6 +4,7 @@
 mod bench;
 mod completions;
 mod config;
+mod context;
 mod demo;
 mod image;
 mod man;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Status(status::Status),
     Os(os::Os),
     Config(config::Config),
+    Context(context::Context),
     Vm(vm::Vm),
     #[command(hide = true)]
     MountSupervisor(mount::MountSupervisor),
@@ -66,6 +68,7 @@ impl Command {
             Self::Os(command) => command.run(invocation),
             Self::Sandboxed(command) => command.run(invocation),
             Self::Config(command) => command.run(invocation),
+            Self::Context(command) => command.run(invocation),
             Self::Vm(command) => command.run(invocation),
             Self::MountSupervisor(command) => command.run(invocation),
             Self::MountWorker(command) => command.run(invocation),
