@@ -3,6 +3,7 @@
 mod apply;
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod machine;
