@@ -16,21 +16,40 @@ const DIRECTORIES: &[&str] =
 
 const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// The addresses that the machine was booted with stay: its root may be read over them.
-const NETWORK: &str = "# Every wired interface, where nothing else says what it gets.\n[Match]\nType=ether\nKind=!*\n\n\
-    [Network]\nDHCP=yes\nIPv6AcceptRA=yes\nKeepConfiguration=yes\n\n[DHCPv4]\nClientIdentifier=mac\n";
+/// A file of a machine that has the program that it is for.
+struct Provision {
+    program: &'static str,
+    path: &'static str,
+    text: &'static str,
+}
 
-/// An interface that is up already, since the root is read over it, can't be renamed, and would never be configured.
-const NAMES: &str = "# Interfaces keep the kernel's names; the others are names too.\n[Match]\nType=ether\n\n\
-    [Link]\nAlternativeNamesPolicy=database onboard slot path mac\nMACAddressPolicy=none\n";
-
-/// Keys are made by the first boot, unless the context has brought some. None of RSA: they take ten seconds where the
-/// processor is emulated.
-const HOST_KEYS: &str = "[Unit]\nDescription=Host keys of the SSH server\nBefore=ssh.service sshd.service\n\
-    ConditionPathExistsGlob=!/etc/ssh/ssh_host_*_key\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-    ExecStart=/usr/bin/ssh-keygen -q -N \"\" -t ed25519 -f /etc/ssh/ssh_host_ed25519_key\n\
-    ExecStart=/usr/bin/ssh-keygen -q -N \"\" -t ecdsa -f /etc/ssh/ssh_host_ecdsa_key\n\n\
-    [Install]\nWantedBy=multi-user.target\nRequiredBy=ssh.service sshd.service\n";
+const PROVISIONS: &[Provision] = &[
+    Provision {
+        program: "usr/lib/systemd/systemd-networkd",
+        path: "usr/lib/systemd/network/80-varve.network",
+        text: include_str!("machine/80-varve.network"),
+    },
+    Provision {
+        program: "usr/lib/systemd/systemd-networkd",
+        path: "usr/lib/systemd/network/80-varve.link",
+        text: include_str!("machine/80-varve.link"),
+    },
+    Provision {
+        program: "usr/sbin/sshd",
+        path: "usr/lib/systemd/system/varve-host-keys.service",
+        text: include_str!("machine/varve-host-keys.service"),
+    },
+    Provision {
+        program: "usr/bin/xrdp-keygen",
+        path: "usr/lib/systemd/system/varve-xrdp-keys.service",
+        text: include_str!("machine/varve-xrdp-keys.service"),
+    },
+    Provision {
+        program: "usr/sbin/munged",
+        path: "usr/lib/systemd/system/munge.service.d/varve.conf",
+        text: include_str!("machine/munge.conf"),
+    },
+];
 
 /// Units that a machine runs where it has them.
 const ENABLED: &[&str] = &[
@@ -40,6 +59,7 @@ const ENABLED: &[&str] = &[
     "ssh.service",
     "sshd.service",
     "varve-host-keys.service",
+    "varve-xrdp-keys.service",
 ];
 
 /// Units that would change a system whose version is pinned, or look for disks that it does not have.
@@ -96,15 +116,11 @@ fn files(root: &Root, role: Role) -> io::Result<()> {
         root.write("etc/default/locale", b"LANG=C.UTF-8\n", 0o644)?;
         root.write("etc/locale.conf", b"LANG=C.UTF-8\n", 0o644)?;
     }
-    if root.has("usr/lib/systemd/systemd-networkd") {
-        root.write("usr/lib/systemd/network/80-varve.network", NETWORK.as_bytes(), 0o644)?;
-        root.write("usr/lib/systemd/network/80-varve.link", NAMES.as_bytes(), 0o644)?;
+    for provision in PROVISIONS.iter().filter(|provision| root.has(provision.program)) {
+        root.write(provision.path, provision.text.as_bytes(), 0o644)?;
     }
     if root.has("usr/lib/systemd/systemd-resolved") {
         root.link("etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf")?;
-    }
-    if root.has("usr/bin/ssh-keygen") && root.has("usr/sbin/sshd") {
-        root.write("usr/lib/systemd/system/varve-host-keys.service", HOST_KEYS.as_bytes(), 0o644)?;
     }
     if root.has("usr/lib/systemd/system/multi-user.target") {
         let graphical = root.has("etc/systemd/system/display-manager.service");

@@ -35,8 +35,6 @@ const REMOVED: &[&str] = &[
     "etc/ssl/certs/ssl-cert-snakeoil.pem",
     "etc/munge/munge.key",
     "etc/xrdp/rsakeys.ini",
-    "etc/xrdp/key.pem",
-    "etc/xrdp/cert.pem",
     "etc/iscsi/initiatorname.iscsi",
     "etc/nvme/hostid",
     "etc/nvme/hostnqn",
