@@ -10,6 +10,9 @@ use crate::lock::Lock;
 
 mod directory;
 
+/// Packages of systems that have everything below `/usr`; the second one wants it so before it is installed.
+const MERGED: [&str; 2] = ["usrmerge", "usr-is-merged"];
+
 /// Unpacks and configures the packages of the lock.
 pub(super) fn install(lock: &Lock, archive: &Path, work: &Work, epoch: i64) -> Result<(), TreeError> {
     let packages = work.path().join("packages");
@@ -27,6 +30,9 @@ pub(super) fn install(lock: &Lock, archive: &Path, work: &Work, epoch: i64) -> R
         .arg(format!("--include={}", names.join(",")))
         .args(["", &work.root().to_string_lossy()])
         .arg(format!("deb [trusted=yes] copy:{} ./", packages.display()));
+    if MERGED.iter().any(|name| lock.package(name).is_some()) {
+        mmdebstrap.arg("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr");
+    }
     program::run(&mut mmdebstrap, "mmdebstrap", "install packages of Debian", &work.log())
 }
 

@@ -1,8 +1,13 @@
 //! Where the scripts of packages run: as root of namespaces of their own, without a network, without this machine's
-//! processes, name and mounts. For those who are not root, a user namespace with their subordinate ids makes them root.
+//! processes, name and mounts, and without capabilities that reach beyond. For those who are not root, a user namespace with
+//! their subordinate ids makes them root.
 
 use std::path::Path;
 use std::process::Command;
+
+/// What no script of a package does to the tree that it belongs to, but could do to this machine.
+const DROPPED: &str = "-mknod,-sys_module,-sys_rawio,-sys_boot,-sys_time,-sys_pacct,-sys_ptrace,-syslog,-wake_alarm,\
+    -block_suspend,-audit_control,-mac_admin,-mac_override,-bpf,-perfmon";
 
 /// How a sandbox comes about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +34,9 @@ pub fn sandbox(privilege: Privilege, program: &Path) -> Command {
     command
         .args(privilege.flags())
         .args(["--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork", "--kill-child"])
-        .args(["--mount-proc", "--"])
+        .args(["--mount-proc", "--", "setpriv"])
+        .arg(format!("--bounding-set={DROPPED}"))
+        .arg("--")
         .arg(program);
     command
 }
