@@ -26,6 +26,9 @@ pub struct Overlay<'a> {
     pub work: &'a Path,
     /// Whether set-user-id and set-group-id bits count.
     pub set_id: bool,
+    /// Whether `upper` is to make sense over another `lower` too: then files are copied whole, and directories can't be renamed
+    /// at once.
+    pub self_contained: bool,
     /// Whether it is mounted in a user namespace. Then directories can't be renamed at once, but `mv` copies them.
     pub in_user_namespace: bool,
 }
@@ -36,8 +39,11 @@ impl Overlay<'_> {
     /// # Errors
     /// [`MountError::Io`].
     pub fn mount(&self, at: &Path) -> Result<(), MountError> {
-        let features: &[&[&str]] =
-            if self.in_user_namespace { &[&["userxattr"]] } else { &[&["redirect_dir", "metacopy"], &[]] };
+        let features: &[&[&str]] = match (self.in_user_namespace, self.self_contained) {
+            (true, _) => &[&["userxattr"]],
+            (false, true) => &[&["redirect_dir=off", "metacopy=off"], &[]],
+            (false, false) => &[&["redirect_dir=on", "metacopy=on"], &[]],
+        };
         let mut last = Errno::INVAL;
         for wanted in features {
             match self.open(wanted) {
@@ -63,9 +69,9 @@ impl Overlay<'_> {
             fsconfig_set_string(&context, key, escaped(path))?;
         }
         for feature in features {
-            match *feature {
-                "userxattr" => fsconfig_set_flag(&context, *feature)?,
-                feature => fsconfig_set_string(&context, feature, "on")?,
+            match feature.split_once('=') {
+                None => fsconfig_set_flag(&context, *feature)?,
+                Some((feature, value)) => fsconfig_set_string(&context, feature, value)?,
             }
         }
         fsconfig_create(&context)?;

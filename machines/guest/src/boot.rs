@@ -1,43 +1,49 @@
 //! The boot, step by step.
 //!
 //! ```text
-//!  kernel file systems ─▶ drivers ─┬▶ network ───────────────┬▶ revision ─▶ mount ─▶ overlay ─▶ context ─▶ init
-//!                                  └▶ scratch, local user data┘
+//!  kernel file systems ─▶ drivers ─┬▶ network ───────────────────────┬▶ revision ─▶ mount ─▶ overlay ─▶ context ─▶ init
+//!                                  └▶ user data of the machine ─▶ scratch ┘
 //! ```
 //!
 //! What can mend itself (a server, a cable) is waited for, with the reason on the console; what can't ends the boot.
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use varve_mount::overlay::Overlay;
+use varve_repository::Reference;
 
 use crate::command_line::CommandLine;
 use crate::config::{BOOT_FILE, BootConfig, BootSection};
 use crate::console::{Console, chain};
+use crate::context::Context;
 use crate::datasource::{self, UserData};
+use crate::emergency::{self, Answer};
 use crate::error::GuestError;
 use crate::modules::Modules;
 use crate::network::{self, Network};
-use crate::os_mount::{self, MountSettings};
+use crate::os_mount::{self, MountSettings, Revision};
 use crate::places::{NEW_ROOT, OS, PROGRAM, RUN, SCRATCH};
 use crate::record::{self, BootRecord};
-use crate::scratch::Scratch;
+use crate::scratch::pin::Pin;
+use crate::scratch::{Scratch, Wanted};
 use crate::shutdown::End;
-use crate::{kernel_mounts, switch};
+use crate::{clock, kernel_mounts, switch};
 
 /// How long the network is waited for before that is an error, which is tried again.
 const NETWORK_PATIENCE: Duration = Duration::from_secs(30);
 /// The pause before the first repetition of a step; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a message stays before the machine that can't be booted is switched off.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What the boot is given by the program.
 pub struct Surroundings {
     /// The guest's own program.
-    pub program: std::path::PathBuf,
+    pub program: PathBuf,
     /// What the kernel passed to it, and what init is to get.
     pub arguments: Vec<OsString>,
     /// The clock.
@@ -46,135 +52,231 @@ pub struct Surroundings {
 
 /// Boots the machine: returns only if it can't be booted, after the machine was told to switch off.
 pub fn run(surroundings: &Surroundings) {
-    let early = kernel_mounts::mount_all();
+    let mounted = kernel_mounts::mount_all();
     let line = CommandLine::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
     let console = Console::open(line.has(&["varve.debug", "cvmdebug"]));
     console.say(format_args!("Varve guest {}", env!("CARGO_PKG_VERSION")));
-    let error = match early.and_then(|()| boot(surroundings, &line, &console)) {
+    let emergency = line.has(&["varve.emergency"]);
+    let mut boot = Boot { surroundings, line, console, emergency, record: BootRecord::default() };
+    let error = match mounted.and_then(|()| boot.all()) {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    console.error(chain(&error), error.hint());
-    console.say("this machine can't be booted, and is switched off");
+    boot.console.error(chain(&error), error.hint());
+    if boot.emergency {
+        let _ = emergency::prompt(&boot.console);
+    } else {
+        boot.console.say(
+            "this machine can't be booted, and is switched off; with varve.emergency it would ask what to do",
+        );
+        std::thread::sleep(LAST_WORDS);
+    }
     End::PowerOff.now();
 }
 
 /// Nothing.
 enum Never {}
 
-fn boot(surroundings: &Surroundings, line: &CommandLine, console: &Console) -> Result<Never, GuestError> {
-    let mut record = BootRecord::default();
-    switch::leave_program(&surroundings.program)?;
-    console.log_to(&Path::new(RUN).join("boot.log"));
-    record.done("start");
-    let mut modules = Modules::of_image();
-    modules.load_always(console);
-    modules.load_for_devices(console);
-    record.done("drivers");
-
-    let fixed = network::address::Fixed::of_command_line(line)?;
-    let network = persistently(console, || network::bring_up(console, &fixed, NETWORK_PATIENCE))?;
-    write_resolver(&network)?;
-    record.done("network");
-
-    let user_data = datasource::local(line, console);
-    match &user_data {
-        Some(UserData { source, found }) => console
-            .say(format_args!("user data: {source}, {} bytes", found.user_data.as_ref().map_or(0, Vec::len))),
-        None => console.say("no user data"),
-    }
-    record.user_data_source = user_data.as_ref().map(|data| data.source.clone());
-    record.instance_id = user_data.as_ref().and_then(|data| data.found.facts.instance_id.clone());
-    record.done("user data");
-
-    let config = configuration(line)?;
-    let scratch = Scratch::in_memory(Path::new(SCRATCH), memory())?;
-    record.scratch = Some(scratch.clone());
-
-    mount_system(&config, &scratch, surroundings, console, &mut record)?;
-    prepare_root(&config, &network, user_data.as_ref())?;
-    switch::hand_on_mounts()?;
-    record.done("switch");
-    record.write(Path::new(record::FILE))?;
-    console.say(format_args!("starting {}", config.init.display()));
-    switch::free_image();
-    Err(switch::become_init(&config.init, surroundings.arguments.iter().cloned()))
+struct Boot<'a> {
+    surroundings: &'a Surroundings,
+    line: CommandLine,
+    console: Console,
+    /// Whether somebody wants to be asked.
+    emergency: bool,
+    record: BootRecord,
 }
 
-/// What image and command line say together.
-fn configuration(line: &CommandLine) -> Result<BootConfig, GuestError> {
-    let mut section = match fs::read_to_string(BOOT_FILE) {
-        Ok(text) => BootSection::parse(&text)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => BootSection::default(),
-        Err(error) => return Err(GuestError::io("read", Path::new(BOOT_FILE))(error)),
-    };
-    section.overlay(BootSection::of_command_line(line));
-    section.resolve()
+impl Boot<'_> {
+    fn all(&mut self) -> Result<Never, GuestError> {
+        switch::leave_program(&self.surroundings.program)?;
+        self.console.log_to(&Path::new(RUN).join("boot.log"));
+        self.record.done("start");
+        let mut modules = Modules::of_image();
+        modules.load_always(&self.console);
+        modules.load_for_devices(&self.console);
+        self.record.done("drivers");
+
+        let fixed = network::address::Fixed::of_command_line(&self.line)?;
+        let (network, local) = std::thread::scope(|scope| {
+            let network = scope
+                .spawn(|| self.persistently(|| network::bring_up(&self.console, &fixed, NETWORK_PATIENCE)));
+            let local = datasource::local(&self.line, &self.console);
+            (network.join().unwrap_or_else(|_| Err(network_lost())), local)
+        });
+        let network = network?;
+        write_resolver(&network)?;
+        self.record.done("network");
+        let user_data = local.or_else(|| datasource::remote(&network.dhcp_servers(), &self.console));
+        let context = self.read_context(user_data);
+        self.record.done("user data");
+
+        let config = self.configuration(&context)?;
+        let scratch = Scratch::prepare(Path::new(SCRATCH), &self.scratch(&context), memory(), &self.console)?;
+        self.record.scratch = Some(scratch.clone());
+        self.record.done("scratch");
+        clock::mend(&config.repository, image_date(), self.surroundings.now, &self.console);
+
+        self.mount_system(&config, &scratch)?;
+        self.overlay(&config, &scratch)?;
+        self.personalize(&network, &context)?;
+        switch::hand_on_mounts()?;
+        self.record.done("switch");
+        self.record.write(Path::new(record::FILE))?;
+        self.console.say(format_args!("starting {}", config.init.display()));
+        switch::free_image();
+        Err(switch::become_init(&config.init, self.surroundings.arguments.iter().cloned()))
+    }
+
+    fn read_context(&mut self, user_data: Option<UserData>) -> Context {
+        let Some(UserData { source, found }) = user_data else {
+            self.console.say("no user data");
+            return Context::default();
+        };
+        let length = found.user_data.as_ref().map_or(0, Vec::len);
+        self.console.say(format_args!("user data: {source}, {length} bytes"));
+        let context = Context::read(&found, &self.console);
+        self.record.instance_id = found.facts.instance_id;
+        self.record.user_data_source = Some(source);
+        context
+    }
+
+    /// What image, user data and command line say together.
+    fn configuration(&self, context: &Context) -> Result<BootConfig, GuestError> {
+        let mut section = match fs::read_to_string(BOOT_FILE) {
+            Ok(text) => BootSection::parse(&text)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BootSection::default(),
+            Err(error) => return Err(GuestError::io("read", Path::new(BOOT_FILE))(error)),
+        };
+        section.overlay(context.boot_section());
+        section.overlay(BootSection::of_command_line(&self.line));
+        section.resolve()
+    }
+
+    fn scratch(&self, context: &Context) -> Wanted {
+        Wanted {
+            place: self.line.value(&["varve.scratch"]).map(str::to_owned),
+            whole_disk: self.line.has(&["varve.whole-disk", "resize_rootfs"]) || context.wants_whole_disk(),
+        }
+    }
+
+    /// Mounts the revision that is pinned, or the one that is asked for, which is pinned then.
+    fn mount_system(&mut self, config: &BootConfig, scratch: &Scratch) -> Result<(), GuestError> {
+        let mut settings = MountSettings {
+            repository: config.repository.clone(),
+            revision: String::new(),
+            cache: scratch.cache(),
+            cache_quota: Some(scratch.cache_quota),
+            control: Path::new(RUN).join("os.socket"),
+            deadline: os_mount::OS_DEADLINE.as_secs(),
+        };
+        let revision = self.revision(config, scratch, &settings)?;
+        self.console.say(format_args!("{} at {revision}", config.repository.name));
+        self.record.done("revision");
+        settings.revision.clone_from(&revision.hash);
+        let log = Path::new(RUN).join("os.log");
+        protect_from_memory_shortage(true);
+        let mounted = self.persistently(|| {
+            os_mount::mount(&settings, Path::new(OS), Path::new(PROGRAM), &log, os_mount::OS_NAME)
+        });
+        protect_from_memory_shortage(false);
+        mounted?;
+        self.record.done("mount");
+        self.record.repository = Some(config.repository.clone());
+        self.record.revision = Some(revision);
+        Ok(())
+    }
+
+    fn revision(
+        &self,
+        config: &BootConfig,
+        scratch: &Scratch,
+        settings: &MountSettings,
+    ) -> Result<Revision, GuestError> {
+        let asked = config.reference.to_string();
+        let name = &config.repository.name;
+        let pin = Pin::read(&scratch.auxiliary());
+        if let Some(pin) = &pin {
+            if pin.answers(name, &asked) {
+                return Ok(pin.revision.clone());
+            }
+            self.console.warn(format_args!(
+                "this machine stayed at {} of {}; something else is asked for now, and what was changed is kept over it",
+                pin.revision, pin.repository
+            ));
+        }
+        let revision =
+            self.persistently(|| os_mount::resolve(settings, &config.reference, self.surroundings.now))?;
+        if scratch.device.is_some() {
+            Pin { repository: name.clone(), asked, revision: revision.clone() }
+                .write(&scratch.auxiliary())?;
+        }
+        if config.reference == Reference::Latest && scratch.device.is_some() {
+            self.console.say("this machine stays at this revision from now on");
+        }
+        Ok(revision)
+    }
+
+    /// Puts the overlay over the mount that becomes the root directory.
+    fn overlay(&self, config: &BootConfig, scratch: &Scratch) -> Result<(), GuestError> {
+        let root = Path::new(NEW_ROOT);
+        fs::create_dir_all(root).map_err(GuestError::io("create", root))?;
+        Overlay {
+            source: "varve-os",
+            lower: Path::new(OS),
+            upper: &scratch.upper(),
+            work: &scratch.work(),
+            set_id: true,
+            self_contained: true,
+            in_user_namespace: false,
+        }
+        .mount(root)?;
+        let init = root.join(config.init.strip_prefix("/").unwrap_or(&config.init));
+        if fs::symlink_metadata(&init).is_err() {
+            return Err(GuestError::NoInit { path: config.init.clone() });
+        }
+        Ok(())
+    }
+
+    /// Makes the tree this machine's.
+    fn personalize(&mut self, network: &Network, context: &Context) -> Result<(), GuestError> {
+        network::write_networkd(network, Path::new("/run"))?;
+        let root = Path::new(NEW_ROOT);
+        let days =
+            (self.surroundings.now)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+                / 86400;
+        let hostname = context.apply(root, days as u32, network.hostname(), &self.console);
+        if let Some(hostname) = hostname {
+            let _ = rustix::system::sethostname(hostname.as_bytes());
+        }
+        network::resolver::write_if_missing(network, root);
+        self.record.done("context");
+        Ok(())
+    }
+
+    /// Tries again for as long as it can get better by itself, or somebody says so.
+    fn persistently<T>(&self, mut step: impl FnMut() -> Result<T, GuestError>) -> Result<T, GuestError> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let error = match step() {
+                Err(error) if error.is_transient() => error,
+                result => return result,
+            };
+            self.console.error(chain(&error), error.hint());
+            if self.emergency {
+                match emergency::prompt(&self.console) {
+                    Answer::Retry => continue,
+                    Answer::Unanswered => {}
+                }
+            }
+            self.console.say(format_args!("trying again in {} s", pause.as_secs()));
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
 }
 
-/// Mounts the revision that is asked for, and over it the overlay that becomes the root directory.
-fn mount_system(
-    config: &BootConfig,
-    scratch: &Scratch,
-    surroundings: &Surroundings,
-    console: &Console,
-    record: &mut BootRecord,
-) -> Result<(), GuestError> {
-    let mut settings = MountSettings {
-        repository: config.repository.clone(),
-        revision: String::new(),
-        cache: scratch.cache(),
-        cache_quota: Some(scratch.cache_quota),
-        control: Path::new(RUN).join("os.socket"),
-    };
-    let revision =
-        persistently(console, || os_mount::resolve(&settings, &config.reference, surroundings.now))?;
-    console.say(format_args!("{} at {revision}", config.repository.name));
-    record.done("revision");
-    settings.revision.clone_from(&revision.hash);
-    let log = Path::new(RUN).join("os.log");
-    protect_from_memory_shortage(true);
-    let mounted =
-        persistently(console, || os_mount::mount(&settings, Path::new(OS), Path::new(PROGRAM), &log));
-    protect_from_memory_shortage(false);
-    mounted?;
-    record.done("mount");
-    record.repository = Some(config.repository.clone());
-    record.revision = Some(revision);
-    let root = Path::new(NEW_ROOT);
-    fs::create_dir_all(root).map_err(GuestError::io("create", root))?;
-    Overlay {
-        source: "varve-os",
-        lower: Path::new(OS),
-        upper: &scratch.upper(),
-        work: &scratch.work(),
-        set_id: true,
-        in_user_namespace: false,
-    }
-    .mount(root)?;
-    let init = root.join(config.init.strip_prefix("/").unwrap_or(&config.init));
-    if fs::symlink_metadata(&init).is_err() {
-        return Err(GuestError::NoInit { path: config.init.clone() });
-    }
-    Ok(())
-}
-
-/// Makes the tree this machine's.
-fn prepare_root(
-    config: &BootConfig,
-    network: &Network,
-    user_data: Option<&UserData>,
-) -> Result<(), GuestError> {
-    let _ = config;
-    network::write_networkd(network, Path::new("/run"))?;
-    let offered = network.configured.iter().find_map(|configured| configured.lease.hostname.clone());
-    let hostname = user_data.and_then(|data| data.found.facts.hostname.clone()).or(offered);
-    if let Some(hostname) = hostname {
-        let path = Path::new(NEW_ROOT).join("etc/hostname");
-        fs::write(&path, format!("{hostname}\n")).map_err(GuestError::io("write", &path))?;
-        let _ = rustix::system::sethostname(hostname.as_bytes());
-    }
-    Ok(())
+fn network_lost() -> GuestError {
+    GuestError::NoNetwork { reason: "setting it up failed unexpectedly".to_owned() }
 }
 
 fn write_resolver(network: &Network) -> Result<(), GuestError> {
@@ -186,23 +288,9 @@ fn write_resolver(network: &Network) -> Result<(), GuestError> {
     Ok(())
 }
 
-/// Tries again for as long as it can get better by itself.
-fn persistently<T>(
-    console: &Console,
-    mut step: impl FnMut() -> Result<T, GuestError>,
-) -> Result<T, GuestError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match step() {
-            Err(error) if error.is_transient() => {
-                console.error(chain(&error), error.hint());
-                console.say(format_args!("trying again in {} s", pause.as_secs()));
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            result => return result,
-        }
-    }
+/// When the image was made, as far as its files tell.
+fn image_date() -> Option<SystemTime> {
+    ["/init", BOOT_FILE].iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
 }
 
 /// Processes that are started meanwhile are not killed for want of memory: everything else hangs on them.

@@ -136,7 +136,7 @@ impl BootSection {
 }
 
 /// A server named by its host alone serves under `/cvmfs/`.
-fn server_address(text: &str) -> String {
+pub(crate) fn server_address(text: &str) -> String {
     let address = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let (_, behind) = address.split_once("://").unwrap_or_default();
     match behind.trim_end_matches('/').contains('/') {

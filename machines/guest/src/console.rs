@@ -81,7 +81,7 @@ impl Console {
         let (seconds, millis) = (uptime.tv_sec, uptime.tv_nsec / 1_000_000);
         // Foreign text must not steer the terminal.
         let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect();
-        self.write_raw(&format!("[{seconds:4}.{millis:03}] varve: {}\r\n", text.replace('\n', "\r\n")));
+        self.write_raw(&format!("[{seconds:4}.{millis:03}] varve: {text}\n"));
     }
 }
 

@@ -4,12 +4,18 @@
 //! bounded, and is not looked into here.
 
 mod command_line;
-pub mod disks;
+mod config_drive;
+mod disks;
 mod fw_cfg;
+mod metadata_server;
 mod no_cloud;
+mod open_nebula;
+mod ovf_environment;
+mod smbios;
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::command_line::CommandLine;
@@ -90,7 +96,33 @@ pub fn local(line: &CommandLine, console: &Console) -> Option<UserData> {
     if let Some(found) = fw_cfg::read(Path::new(FW_CFG)) {
         return Some(named("QEMU fw_cfg", found));
     }
-    disks::read(console)
+    if let Some(found) = disks::read(console) {
+        return Some(found);
+    }
+    smbios::read(Path::new(smbios::DIRECTORY)).map(|found| named("SMBIOS", found))
+}
+
+/// Asks the metadata servers of every cloud. `dhcp_servers` gave the machine its addresses.
+pub fn remote(dhcp_servers: &[IpAddr], console: &Console) -> Option<UserData> {
+    metadata_server::read(dhcp_servers, |what| console.warn(what))
+}
+
+/// The facts in OpenStack's `meta_data.json`, which its disks and its servers have.
+fn open_stack_facts(text: &str) -> Option<Facts> {
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    let words = value.as_object()?;
+    let word = |name: &str| words.get(name)?.as_str().map(str::to_owned);
+    let keys = words.get("public_keys").and_then(|keys| keys.as_object());
+    Some(Facts {
+        instance_id: word("uuid"),
+        hostname: word("hostname"),
+        public_keys: keys
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, key)| key.as_str())
+            .map(str::to_owned)
+            .collect(),
+    })
 }
 
 /// A file of a source; `None` if it isn't there, or is larger than it can be.

@@ -42,6 +42,14 @@ pub enum GuestError {
         /// What was found.
         reason: String,
     },
+    /// The scratch disk can't be used.
+    #[error("cannot use the scratch disk {device}: {reason}")]
+    Scratch {
+        /// The disk.
+        device: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Servers or proxies can't be read.
     #[error("cannot use the servers of the operating system")]
     Servers(#[from] HttpConfigError),
@@ -105,6 +113,10 @@ impl GuestError {
             }
             Self::Keys(_) => {
                 "the key must be a public key in PEM, as in NAME.pub where the repository is published"
+            }
+            Self::Scratch { .. } => {
+                "mend it from another machine with e2fsck, name another one with varve.scratch=/dev/NAME, or boot without \
+                 what it holds: varve.scratch=memory"
             }
             Self::NoInit { .. } => "publish a tree with an init, or name another program with init=",
             _ => return None,

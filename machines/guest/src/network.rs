@@ -9,6 +9,7 @@ mod netlink;
 pub mod resolver;
 mod takeover;
 
+use std::net::IpAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ pub struct Configured {
 
 impl Network {
     /// Name servers, those of the first card first.
-    pub fn name_servers(&self) -> Vec<std::net::IpAddr> {
+    pub fn name_servers(&self) -> Vec<IpAddr> {
         let mut servers = Vec::new();
         for server in self.configured.iter().flat_map(|configured| &configured.lease.name_servers) {
             if !servers.contains(server) {
@@ -51,6 +52,16 @@ impl Network {
             }
         }
         servers
+    }
+
+    /// The servers that gave the addresses.
+    pub fn dhcp_servers(&self) -> Vec<IpAddr> {
+        self.configured.iter().filter_map(|configured| Some(configured.lease.dhcp?.server.into())).collect()
+    }
+
+    /// The name that the network offers.
+    pub fn hostname(&self) -> Option<String> {
+        self.configured.iter().find_map(|configured| configured.lease.hostname.clone())
     }
 }
 

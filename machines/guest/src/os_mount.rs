@@ -23,12 +23,12 @@ pub const SUPERVISOR: &str = "mount-supervisor";
 /// The name of the hidden command that serves a mount.
 pub const WORKER: &str = "mount-worker";
 /// systemd ends every process at shutdown but those whose name begins with `@`: the system's files come through this one.
-const SHOWN_AS: &str = "@varve-guest";
+pub const OS_NAME: &str = "@varve-guest";
 /// How long one attempt to resolve a revision may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a read of the operating system waits for a server: a failed read of a program's page kills the program, so it
 /// waits longer than any server takes to start again.
-const DEADLINE: Duration = Duration::from_secs(15 * 60);
+pub const OS_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// How a repository is mounted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +43,8 @@ pub struct MountSettings {
     pub cache_quota: Option<u64>,
     /// The control socket.
     pub control: PathBuf,
+    /// Seconds after which a read without an answer is an error.
+    pub deadline: u64,
 }
 
 /// The revision that a reference means, as it is kept and shown.
@@ -88,11 +90,17 @@ pub fn resolve(
     })
 }
 
-/// Mounts a repository; returns when it can be used. Its processes live on.
+/// Mounts a repository; returns when it can be used. Its processes live on, under the given name.
 ///
 /// # Errors
 /// [`GuestError::Mount`].
-pub fn mount(settings: &MountSettings, at: &Path, program: &Path, log: &Path) -> Result<(), GuestError> {
+pub fn mount(
+    settings: &MountSettings,
+    at: &Path,
+    program: &Path,
+    log: &Path,
+    name: &str,
+) -> Result<(), GuestError> {
     fs::create_dir_all(at).map_err(GuestError::io("create", at))?;
     let arguments = |command: &str| vec![OsString::from(command)];
     varve_mount::start(MountOrder {
@@ -102,7 +110,7 @@ pub fn mount(settings: &MountSettings, at: &Path, program: &Path, log: &Path) ->
         set_id: true,
         relaunch: Relaunch {
             program: program.to_owned(),
-            shown_as: Some(SHOWN_AS.into()),
+            shown_as: Some(name.into()),
             supervisor: arguments(SUPERVISOR),
             worker: arguments(WORKER),
         },
@@ -111,6 +119,14 @@ pub fn mount(settings: &MountSettings, at: &Path, program: &Path, log: &Path) ->
         without_resend: false,
     })?;
     Ok(())
+}
+
+/// Unmounts a repository, and waits until its processes have ended.
+///
+/// # Errors
+/// [`GuestError::Mount`].
+pub fn unmount(at: &Path) -> Result<(), GuestError> {
+    Ok(varve_mount::unmount(at, true)?)
 }
 
 /// Becomes the process that holds a mount: the hidden command [`SUPERVISOR`].
@@ -157,7 +173,7 @@ fn plan(
         announced_by: Some(http),
     };
     let mut plan = MountPlan::new(PlanRoot::One(Box::new(mounted)), now);
-    plan.deadline = DEADLINE;
+    plan.deadline = Duration::from_secs(settings.deadline.max(1));
     plan.control = Some(settings.control);
     Ok(plan)
 }

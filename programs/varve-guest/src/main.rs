@@ -3,6 +3,8 @@
 //! What it is, its name and place tell: the first process boots; under the name `shutdown` it ends the machine; otherwise the
 //! first argument is a command.
 
+mod mount;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,11 +13,13 @@ use std::time::SystemTime;
 
 use varve_guest::boot::{self, Surroundings};
 use varve_guest::console::chain;
+use varve_guest::places::PROGRAM;
 use varve_guest::shutdown::{self, End};
 use varve_guest::{GuestError, os_mount};
 
-const USAGE: &str = "usage: varve-guest COMMAND\n\
-    Runs as the first process of a machine. Commands are for the processes that it starts.\n";
+const USAGE: &str = "usage: varve-guest mount NAME[@REVISION] DIRECTORY --server URL --key FILE [--proxy LIST] \
+    [--cache DIRECTORY] [--cache-quota SIZE]\n       varve-guest umount DIRECTORY\n\
+    Boots the machine when it is its first process.\n";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -32,12 +36,27 @@ fn main() -> ExitCode {
         boot::run(&Surroundings { program, arguments, now: SystemTime::now });
         return ExitCode::FAILURE;
     }
+    let words: Vec<String> =
+        arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match arguments.first().and_then(|command| command.to_str()) {
         Some(os_mount::SUPERVISOR) => served(os_mount::supervisor),
         Some(os_mount::WORKER) => served(|| os_mount::worker(SystemTime::now)),
+        Some("mount") => told(mount::mount(&words, Path::new(PROGRAM))),
+        Some("umount") => told(mount::unmount(&words)),
         _ => {
             say(USAGE);
             ExitCode::from(2)
+        }
+    }
+}
+
+/// A command of a unit, whose messages systemd keeps.
+fn told(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            say(&format!("varve-guest: {message}\n"));
+            ExitCode::FAILURE
         }
     }
 }

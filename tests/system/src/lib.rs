@@ -7,4 +7,4 @@ mod installation;
 mod machine;
 
 pub use installation::{Installation, Outcome, Server, fuse_is_missing, overlays_are_missing};
-pub use machine::{Equipment, Initramfs, Kernel, Machine};
+pub use machine::{BootFiles, Equipment, Machine};

@@ -1,10 +1,8 @@
 //! A machine under QEMU's own emulation, with Debian's kernel and the guest as its first process.
 //!
 //! Everything is as people have it: Debian's packaged kernel, fetched through this machine's own apt configuration; the guest
-//! as `cargo build` makes it for images. Without QEMU or these the caller is told, and says that it skips.
-
-mod initramfs;
-mod kernel;
+//! as `cargo build` makes it for images; the initramfs of images. Without QEMU or these the caller is told, and says that it
+//! skips.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,17 +10,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use varve_image::{Compression, Initramfs, Kernel, fetch_package, scratch_template};
 use varve_testkit::{ProcessGuard, wait_for};
 
-pub use self::initramfs::Initramfs;
-pub use self::kernel::Kernel;
+/// Debian's kernel for virtual machines.
+const KERNEL: &str = "linux-image-cloud-amd64";
+/// The modules that a machine of these tests needs; what they depend on comes with them.
+const MODULES: [&str; 13] = [
+    "fuse",
+    "overlay",
+    "virtio_pci",
+    "virtio_net",
+    "virtio_blk",
+    "isofs",
+    "vfat",
+    "nls_ascii",
+    "nls_cp437",
+    "qemu_fw_cfg",
+    "af_packet",
+    "ext4",
+    "crc32c_generic",
+];
+/// When these images say that they were made: 2026-01-01.
+const EPOCH: u64 = 1_767_225_600;
 
 /// What is needed of the outside to start machines.
 pub struct Equipment {
-    /// Debian's kernel.
-    pub kernel: Kernel,
-    /// The guest's program.
-    pub guest: PathBuf,
+    kernel: Kernel,
+    guest: Vec<u8>,
 }
 
 impl Equipment {
@@ -46,23 +61,42 @@ impl Equipment {
             );
             return None;
         };
-        match Kernel::fetch(&build_directory().join("test-kernels")) {
-            Ok(kernel) => Some(Self { kernel, guest }),
-            Err(reason) => {
-                missing(&format!("Debian's kernel can't be fetched: {reason}"));
-                None
+        let package = match fetch_package(KERNEL, &build_directory().join("test-kernels")) {
+            Ok(package) => package,
+            Err(error) => {
+                missing(&format!("Debian's kernel can't be fetched: {error}"));
+                return None;
             }
-        }
+        };
+        let kernel = Kernel::open(&package, &MODULES.map(str::to_owned)).expect("because it is Debian's");
+        let guest = fs::read(guest).expect("because it has been built");
+        Some(Self { kernel, guest })
     }
 
-    /// An initramfs with the guest, Debian's modules and these settings.
-    pub fn initramfs(&self, boot_settings: &str) -> Initramfs {
-        let mut initramfs = Initramfs::new();
-        initramfs.program("init", &fs::read(&self.guest).expect("because the guest has been built"));
-        initramfs.file("etc/varve/boot.toml", boot_settings.as_bytes());
-        self.kernel.add_modules(&mut initramfs);
-        initramfs
+    /// Writes kernel and initramfs of a machine with these settings into a directory.
+    ///
+    /// # Panics
+    /// If they can't be written.
+    pub fn write_image(&self, boot_settings: &str, directory: &Path) -> BootFiles {
+        let files = BootFiles { kernel: directory.join("kernel"), initramfs: directory.join("initramfs") };
+        let template = scratch_template(directory, EPOCH).expect("because e2fsprogs is part of every Debian");
+        let initramfs = Initramfs {
+            init: &self.guest,
+            boot_settings: Some(boot_settings),
+            kernel: &self.kernel,
+            scratch_template: Some(&template),
+        };
+        let initramfs = initramfs.build(Compression::None).expect("because memory can be written to");
+        fs::write(&files.initramfs, initramfs).expect("because the scratch directory is writable");
+        fs::write(&files.kernel, &self.kernel.image).expect("because the scratch directory is writable");
+        files
     }
+}
+
+/// What a machine is started from.
+pub struct BootFiles {
+    kernel: PathBuf,
+    initramfs: PathBuf,
 }
 
 /// A machine that runs.
@@ -76,23 +110,24 @@ impl Machine {
     ///
     /// # Panics
     /// If QEMU can't be started.
-    pub fn start(kernel: &Path, initramfs: &Path, words: &str, console: &Path, arguments: &[&str]) -> Self {
+    pub fn start(files: &BootFiles, words: &str, console: &Path, arguments: &[&str]) -> Self {
         let output = |path: &Path| File::create(path).expect("because the scratch directory is writable");
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "768"]);
         command.args(["-display", "none", "-nodefaults", "-no-reboot"]);
         command.args(["-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0,romfile="]);
         command.arg("-serial").arg(format!("file:{}", console.display()));
-        command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
+        command.arg("-kernel").arg(&files.kernel).arg("-initrd").arg(&files.initramfs);
         command.args(["-append", &format!("console=ttyS0 quiet panic=1 {words}")]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output(&console.with_extension("qemu")));
         let process = ProcessGuard::start(&mut command).expect("because QEMU is there");
         Self { process, console: console.to_owned() }
     }
 
-    /// What the console has shown so far.
+    /// What the console has shown so far, in lines as elsewhere.
     pub fn console(&self) -> String {
-        let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        let read =
+            |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).replace('\r', "");
         read(&self.console) + &read(&self.console.with_extension("qemu"))
     }
 

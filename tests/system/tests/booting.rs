@@ -5,3 +5,5 @@
 mod first_boot;
 #[path = "booting/operating_system.rs"]
 mod operating_system;
+#[path = "booting/scratch_disk.rs"]
+mod scratch_disk;

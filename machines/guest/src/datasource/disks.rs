@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::{UserData, no_cloud};
+use super::{UserData, config_drive, no_cloud, open_nebula, ovf_environment};
 use crate::block_device::{self, FileSystem};
 use crate::console::Console;
 
@@ -30,11 +30,17 @@ pub(super) fn read(console: &Console) -> Option<UserData> {
 
 /// What is in a directory, by the disk's label.
 fn of_directory(label: &str, directory: &Path) -> Option<UserData> {
-    if label.eq_ignore_ascii_case(no_cloud::LABEL) {
-        let found = no_cloud::read(directory)?;
-        return Some(UserData { source: "NoCloud".to_owned(), found });
-    }
-    None
+    let labelled = |wanted: &str| label.eq_ignore_ascii_case(wanted);
+    let (source, found) = if labelled(no_cloud::LABEL) {
+        ("NoCloud disk", no_cloud::read(directory))
+    } else if labelled(config_drive::LABEL) {
+        ("configuration drive", config_drive::read(directory))
+    } else if labelled(open_nebula::LABEL) {
+        ("OpenNebula context", open_nebula::read(directory))
+    } else {
+        ("OVF environment", ovf_environment::read(directory))
+    };
+    Some(UserData { source: source.to_owned(), found: found? })
 }
 
 /// A disk that is mounted for as long as this lives.

@@ -24,15 +24,14 @@ fn a_machine_boots_from_a_repository_and_ends() {
         return;
     }
     let server = installation.serve(None);
-    let initramfs = installation.path("initramfs");
-    equipment.initramfs(&operating_system::boot_settings(&installation, server.port())).write(&initramfs);
+    let settings = operating_system::boot_settings(&installation, server.port());
+    let files = equipment.write_image(&settings, &installation.directory("image"));
     let user_data = installation.path("user-data");
     fs::write(&user_data, "#!/bin/sh\n").unwrap();
     let given = format!("name=opt/varve/user-data,file={}", user_data.display());
     let hostname = "name=opt/varve/hostname,string=node-7";
     let mut machine = Machine::start(
-        &equipment.kernel.image,
-        &initramfs,
+        &files,
         "varve.debug",
         &installation.path("console"),
         &["-fw_cfg", &given, "-fw_cfg", hostname],

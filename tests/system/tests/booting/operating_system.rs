@@ -40,6 +40,9 @@ pub(crate) fn publish(installation: &Installation, script: &str) -> Option<()> {
     }
     fs::copy(SHELL, tree.join("bin/busybox")).unwrap();
     fs::write(tree.join("etc/release"), "tiny 1\n").unwrap();
+    fs::write(tree.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
+    fs::write(tree.join("etc/group"), "root:x:0:\n").unwrap();
+    fs::write(tree.join("etc/shadow"), "root:*:20000:0:99999:7:::\n").unwrap();
     fs::write(tree.join("sbin/init"), INIT.replace("BETWEEN", script)).unwrap();
     for program in ["bin/busybox", "sbin/init"] {
         fs::set_permissions(tree.join(program), fs::Permissions::from_mode(0o755)).unwrap();

@@ -84,6 +84,7 @@ impl View {
             upper: &self.upper,
             work: &self.work,
             set_id: false,
+            self_contained: false,
             in_user_namespace: self.in_user_namespace,
         };
         Ok(overlay.mount(&self.writable())?)
