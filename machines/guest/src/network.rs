@@ -23,6 +23,8 @@ use crate::error::GuestError;
 
 /// How long the other cards may take once the first one has an address.
 const GRACE: Duration = Duration::from_millis(1500);
+/// How long DHCP is waited for where a router has announced a network of IPv6.
+const ANNOUNCED_PATIENCE: Duration = Duration::from_secs(5);
 /// The metric of the first card's routes; those of the next ones are higher.
 const METRIC: u32 = 100;
 
@@ -130,10 +132,24 @@ fn configure(
     netlink.set_up(card.index, None)?;
     let lease = match fixed.and_then(|fixed| fixed.lease) {
         Some(lease) => lease,
-        None => dhcp::ask(card, until)?,
+        None => by_itself(card, until)?,
     };
+    if lease.announced {
+        return Ok(lease);
+    }
     apply(&mut netlink, card, &lease, METRIC + at as u32)?;
     Ok(lease)
+}
+
+/// Asks by DHCP. Where a router announced a network of IPv6 and nobody answers to DHCP, that will do.
+fn by_itself(card: &Interface, until: Instant) -> Result<Lease, GuestError> {
+    let patient_until = Instant::now() + ANNOUNCED_PATIENCE;
+    let asked =
+        dhcp::ask(card, until, || Instant::now() > patient_until && card.announced_address().is_some());
+    match (asked, card.announced_address()) {
+        (Err(_), Some((address, prefix))) => Ok(Lease::announced(address, prefix)),
+        (asked, _) => asked,
+    }
 }
 
 /// Gives a card what a lease says.

@@ -84,12 +84,15 @@ impl Scratch {
                 }
             }
         }
-        let with = |wanted: &Standing| standings.iter().find(|(_, standing)| standing == wanted);
-        if let Some((device, _)) = with(&Standing::Ours) {
+        if let Some((device, _)) = standings.iter().find(|(_, standing)| *standing == Standing::Ours) {
             console.say(format_args!("scratch disk {}", device.path.display()));
             return Self::on_disk(at, device, wanted.whole_disk, console);
         }
-        if let Some((device, _)) = with(&Standing::Empty) {
+        // A part of a disk is somebody's, also when nothing is in it, unless they say that it is for this.
+        let empty = standings.iter().find(|(device, standing)| {
+            *standing == Standing::Empty && (device.part_of.is_none() || asked.is_some())
+        });
+        if let Some((device, _)) = empty {
             match File::open(TEMPLATE) {
                 Ok(template) => {
                     console.say(format_args!("scratch disk {}, which was empty", device.path.display()));

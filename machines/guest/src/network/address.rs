@@ -102,6 +102,7 @@ impl Fixed {
                 mtu: None,
                 time_servers: time_servers.into_iter().collect(),
                 dhcp: None,
+                announced: false,
             }),
         })
     }

@@ -27,13 +27,13 @@ const LONGEST_MESSAGE: usize = 4096;
 /// No server has a reason to name more.
 const MOST_ENTRIES: usize = 32;
 
-/// Asks for an address until one is given.
-pub(super) fn ask(card: &Interface, until: Instant) -> Result<Lease, GuestError> {
+/// Asks for an address until one is given, or it is `enough`.
+pub(super) fn ask(card: &Interface, until: Instant, enough: impl Fn() -> bool) -> Result<Lease, GuestError> {
     let failed =
         |source| GuestError::Io { action: "ask for an address on", path: card.name.clone().into(), source };
     let socket = open(card).map_err(failed)?;
     let mut pause = FIRST_PAUSE;
-    while Instant::now() < until {
+    while Instant::now() < until && !enough() {
         let transaction: u32 = rand::random();
         let discover = message(card, transaction, MessageType::Discover);
         let wait = (Instant::now() + pause).min(until);
@@ -174,6 +174,7 @@ fn lease_of(message: &Message) -> Option<Lease> {
         mtu,
         time_servers: any(addresses(OptionCode::NtpServers)),
         dhcp: Some(Granted { server, seconds }),
+        announced: false,
     })
 }
 

@@ -1,11 +1,14 @@
 //! The network cards, as `/sys/class/net` lists them.
 
 use std::fs;
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 const DIRECTORY: &str = "/sys/class/net";
+/// Where the kernel lists the IPv6 addresses of all interfaces.
+const ADDRESSES: &str = "/proc/net/if_inet6";
 const ETHERNET: u32 = 1;
 const LOOPBACK: u32 = 772;
 
@@ -28,6 +31,11 @@ impl Interface {
     /// The bytes of the hardware address.
     pub(super) fn mac_bytes(&self) -> Vec<u8> {
         self.mac.split(':').filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
+    }
+
+    /// The address that the kernel made for the internet, by itself, of what a router announced.
+    pub(super) fn announced_address(&self) -> Option<(Ipv6Addr, u8)> {
+        announced_in(&fs::read_to_string(ADDRESSES).ok()?, &self.name)
     }
 
     pub(super) fn is_loopback(&self) -> bool {
@@ -57,4 +65,37 @@ fn read(directory: &Path) -> Option<Interface> {
         kind: text("type")?.parse().ok()?,
         physical: directory.join("device").exists(),
     })
+}
+
+/// A line has address, number, length of the prefix, scope, flags and name, all numbers in hexadecimal digits.
+fn announced_in(table: &str, name: &str) -> Option<(Ipv6Addr, u8)> {
+    const GLOBAL: &str = "00";
+    const TENTATIVE: u8 = 0x40;
+    table.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [address, _, prefix, scope, flags, of] = fields.as_slice() else { return None };
+        let flags = u8::from_str_radix(flags, 16).ok()?;
+        if *of != name || *scope != GLOBAL || flags & TENTATIVE != 0 {
+            return None;
+        }
+        let address = Ipv6Addr::from(u128::from_str_radix(address, 16).ok()?);
+        Some((address, u8::from_str_radix(prefix, 16).ok()?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_for_the_internet_is_found() {
+        let table = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                     fe80000000000000505400fffe123456 02 40 20 80     eth0\n\
+                     20010db8000000000000000000000005 02 40 00 40     eth0\n\
+                     20010db8000000000000000000000006 02 40 00 00     eth0\n";
+        let expected = ("2001:db8::6".parse().unwrap(), 64);
+        assert_eq!(announced_in(table, "eth0"), Some(expected));
+        assert_eq!(announced_in(table, "eth1"), None);
+        assert_eq!(announced_in("nonsense\n", "eth0"), None);
+    }
 }

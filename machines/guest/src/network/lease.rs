@@ -24,8 +24,29 @@ pub struct Lease {
     pub mtu: Option<u32>,
     /// Servers that tell the time.
     pub time_servers: Vec<IpAddr>,
-    /// Who gave it, and for how many seconds; `None` if it was given by hand.
+    /// Who gave it, and for how many seconds; `None` if it was given by hand or announced.
     pub dhcp: Option<Granted>,
+    /// Whether a router announced the network, and the kernel made the address and routes of that by itself.
+    #[serde(default)]
+    pub announced: bool,
+}
+
+impl Lease {
+    /// What the kernel made of a router's announcement.
+    pub(super) fn announced(address: std::net::Ipv6Addr, prefix: u8) -> Self {
+        Self {
+            address: address.into(),
+            prefix,
+            routes: Vec::new(),
+            name_servers: Vec::new(),
+            domains: Vec::new(),
+            hostname: None,
+            mtu: None,
+            time_servers: Vec::new(),
+            dhcp: None,
+            announced: true,
+        }
+    }
 }
 
 /// That a server gave a lease.
@@ -68,6 +89,7 @@ impl fmt::Display for Lease {
         }
         match self.dhcp {
             Some(granted) => write!(f, ", by DHCP from {}", granted.server),
+            None if self.announced => f.write_str(", as a router announced it"),
             None => f.write_str(", as configured"),
         }
     }

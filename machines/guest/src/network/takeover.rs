@@ -32,7 +32,7 @@ fn text(configured: &Configured) -> String {
     };
     if lease.dhcp.is_some() {
         line("DHCP", &"ipv4");
-    } else {
+    } else if !lease.announced {
         line("Address", &format_args!("{}/{}", lease.address, lease.prefix));
         for server in &lease.name_servers {
             line("DNS", server);
@@ -78,6 +78,7 @@ mod tests {
             mtu: Some(1400),
             time_servers: vec![],
             dhcp: None,
+            announced: false,
         };
         let interface = serde_json::from_value(serde_json::json!({
             "name": "eth0", "index": 2, "mac": "52:54:00:12:34:56", "kind": 1, "physical": true
