@@ -8,11 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use varve_system::{Installation, Server, fuse_is_missing, overlays_are_missing};
+use varve_system::{Installation, Server, fuse_is_missing, overlays_are_missing, shell_blocks};
 use varve_testkit::{S3Server, TreeBuilder};
 
-/// What a fence may be marked with: `sh` is run; the others are shown, and no commands.
-const MARKS: [&str; 5] = ["sh", "text", "ini", "toml", "json"];
+/// Pages that have a test of their own, since they need machines: `tests/machines`.
+const ELSEWHERE: [&str; 1] = ["machine.md"];
 
 /// Where documented servers listen.
 const LISTEN: &str = "0.0.0.0:8000";
@@ -56,6 +56,7 @@ fn pages() -> Vec<PathBuf> {
         .flat_map(|directory| fs::read_dir(directory).expect("because the directory is in the tree"));
     let mut pages: Vec<_> = entries.map(|entry| entry.expect("because it can be read").path()).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    pages.retain(|page| ELSEWHERE.iter().all(|name| !page.ends_with(name)));
     pages.sort();
     pages.insert(0, root().join("README.md"));
     pages
@@ -63,24 +64,6 @@ fn pages() -> Vec<PathBuf> {
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// The contents of the fences marked `sh`; an error for one without a known mark.
-fn shell_blocks(page: &str) -> Result<Vec<&str>, String> {
-    let mut blocks = Vec::new();
-    let mut parts = page.split("\n```");
-    parts.next();
-    while let Some(part) = parts.next() {
-        let (mark, content) = part.split_once('\n').unwrap_or((part, ""));
-        if !MARKS.contains(&mark) {
-            return Err(format!("a block is marked '{mark}', and not with one of {MARKS:?}:\n{content}"));
-        }
-        if mark == "sh" {
-            blocks.push(content);
-        }
-        parts.next().ok_or("the last block has no end")?;
-    }
-    Ok(blocks)
 }
 
 /// Who follows one page.
@@ -178,12 +161,4 @@ impl Typist {
         };
         assert!(told, "there is no 'cargo {arguments}', or nothing is known of it");
     }
-}
-
-#[test]
-fn blocks_are_found_by_their_marks() {
-    let page = "a\n```sh\nvarve x\nvarve y\n```\nb\n\n```text\nz\n```\n```sh\nw\n```\n";
-    assert_eq!(shell_blocks(page), Ok(vec!["varve x\nvarve y", "w"]));
-    assert!(shell_blocks("a\n```\nx\n```\n").is_err());
-    assert!(shell_blocks("a\n```sh\nx\n").is_err());
 }

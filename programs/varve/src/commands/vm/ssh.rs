@@ -1,9 +1,11 @@
 //! `varve vm ssh`: ssh into a machine by the port that leads to it.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Read as _};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use varve_hypervisor::{MachineName, PowerState, Protocol};
@@ -25,6 +27,9 @@ pub(crate) struct Ssh {
     /// A private key
     #[arg(short, long, value_name = "FILE")]
     identity: Option<OsString>,
+    /// Wait this long until the machine lets people in, such as right after its start
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
     /// A command to run instead of a shell, and options of ssh in front of it
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -55,6 +60,11 @@ impl Ssh {
             })?;
         let address =
             if port.address.is_unspecified() { "127.0.0.1".into() } else { port.address.to_string() };
+        if self.wait > 0 && !answers(&address, port.host, Duration::from_secs(self.wait)) {
+            let message = format!("machine {name} lets nobody in by ssh after {} s", self.wait);
+            return Err(Failure::new(ExitCode::Transport, message)
+                .hint(format!("see what it says with `varve vm console --log {name}`")));
+        }
         let mut command = Command::new("ssh");
         let known = status.home.path("known_hosts");
         command.arg("-p").arg(port.host.to_string());
@@ -76,5 +86,30 @@ impl Ssh {
                 .hint("install it; on Debian: apt install openssh-client"));
         }
         Err(Failure::io("run", "ssh".as_ref(), error))
+    }
+}
+
+/// Waits until a server of ssh says its name at this port.
+fn answers(address: &str, port: u16, patience: Duration) -> bool {
+    /// What the name begins with.
+    const GREETING: [u8; 4] = *b"SSH-";
+    const ATTEMPT: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(500);
+    let start = Instant::now();
+    loop {
+        // The port is this host's, and is open before anybody listens in the machine.
+        let greeted = TcpStream::connect((address, port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(ATTEMPT))?;
+            let mut greeting = [0; GREETING.len()];
+            stream.read_exact(&mut greeting)?;
+            Ok(greeting == GREETING)
+        });
+        if greeted.unwrap_or(false) {
+            return true;
+        }
+        if start.elapsed() >= patience {
+            return false;
+        }
+        std::thread::sleep(PAUSE);
     }
 }
