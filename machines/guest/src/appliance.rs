@@ -12,6 +12,7 @@ mod proxy;
 mod repositories;
 mod services;
 mod system;
+pub(crate) mod unit;
 mod users;
 mod versions;
 

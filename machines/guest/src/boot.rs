@@ -7,14 +7,16 @@
 //!
 //! What can mend itself (a server, a cable) is waited for, with the reason on the console; what can't ends the boot.
 
+mod version;
+
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use varve_mount::overlay::Overlay;
-use varve_repository::Reference;
 
+use crate::appliance;
 use crate::command_line::CommandLine;
 use crate::config::{BOOT_FILE, BootConfig, BootSection};
 use crate::console::{Console, chain};
@@ -24,10 +26,9 @@ use crate::emergency::{self, Answer};
 use crate::error::GuestError;
 use crate::modules::Modules;
 use crate::network::{self, Network};
-use crate::os_mount::{self, MountSettings, Revision};
+use crate::os_mount::{self, MountSettings};
 use crate::places::{NEW_ROOT, OS, PROGRAM, RUN, SCRATCH};
 use crate::record::{self, BootRecord};
-use crate::scratch::pin::Pin;
 use crate::scratch::{Scratch, Wanted};
 use crate::shutdown::End;
 use crate::{clock, kernel_mounts, switch};
@@ -186,36 +187,6 @@ impl Boot<'_> {
         Ok(())
     }
 
-    fn revision(
-        &self,
-        config: &BootConfig,
-        scratch: &Scratch,
-        settings: &MountSettings,
-    ) -> Result<Revision, GuestError> {
-        let asked = config.reference.to_string();
-        let name = &config.repository.name;
-        let pin = Pin::read(&scratch.auxiliary());
-        if let Some(pin) = &pin {
-            if pin.answers(name, &asked) {
-                return Ok(pin.revision.clone());
-            }
-            self.console.warn(format_args!(
-                "this machine stayed at {} of {}; something else is asked for now, and what was changed is kept over it",
-                pin.revision, pin.repository
-            ));
-        }
-        let revision =
-            self.persistently(|| os_mount::resolve(settings, &config.reference, self.surroundings.now))?;
-        if scratch.device.is_some() {
-            Pin { repository: name.clone(), asked, revision: revision.clone() }
-                .write(&scratch.auxiliary())?;
-        }
-        if config.reference == Reference::Latest && scratch.device.is_some() {
-            self.console.say("this machine stays at this revision from now on");
-        }
-        Ok(revision)
-    }
-
     /// Puts the overlay over the mount that becomes the root directory.
     fn overlay(&self, config: &BootConfig, scratch: &Scratch) -> Result<(), GuestError> {
         let root = Path::new(NEW_ROOT);
@@ -240,6 +211,7 @@ impl Boot<'_> {
     /// Makes the tree this machine's.
     fn personalize(&mut self, network: &Network, context: &Context) -> Result<(), GuestError> {
         network::write_networkd(network, Path::new("/run"))?;
+        appliance::unit::write(Path::new("/run"))?;
         let root = Path::new(NEW_ROOT);
         let days =
             (self.surroundings.now)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()

@@ -65,6 +65,9 @@ pub enum GuestError {
     /// It can't be mounted.
     #[error("cannot mount the operating system")]
     Mount(#[from] MountError),
+    /// The version that this machine stays at can't be found out.
+    #[error("cannot find out which version of its operating system this machine runs")]
+    Version(#[source] Box<crate::update::UpdateError>),
     /// What was mounted is no operating system.
     #[error("{path} is not in the operating system's tree")]
     NoInit {
@@ -117,6 +120,9 @@ impl GuestError {
             Self::Scratch { .. } => {
                 "mend it from another machine with e2fsck, name another one with varve.scratch=/dev/NAME, or boot without \
                  what it holds: varve.scratch=memory"
+            }
+            Self::Version(_) => {
+                "mend or remove aux/version.json on the scratch disk; without it, the version is chosen anew"
             }
             Self::NoInit { .. } => "publish a tree with an init, or name another program with init=",
             _ => return None,

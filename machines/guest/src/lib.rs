@@ -24,6 +24,7 @@ pub mod places;
 mod plain_http;
 pub mod rebase;
 pub mod record;
+pub mod releases;
 pub mod scratch;
 pub mod shutdown;
 mod switch;

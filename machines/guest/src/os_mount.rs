@@ -178,14 +178,18 @@ fn plan(
     Ok(plan)
 }
 
-struct Opened {
-    repository: Repository,
+pub(crate) struct Opened {
+    pub(crate) repository: Repository,
     http: HttpConfig,
     /// In PEM.
     keys: String,
 }
 
-fn open(settings: &MountSettings, now: fn() -> SystemTime) -> Result<Opened, GuestError> {
+/// A repository that can be asked.
+///
+/// # Errors
+/// [`GuestError`] if its settings can't be used.
+pub(crate) fn open(settings: &MountSettings, now: fn() -> SystemTime) -> Result<Opened, GuestError> {
     let malformed = |reason: String| GuestError::Setting { place: "repository".to_owned(), reason };
     let RepositoryConfig { name, servers, proxy, keys } = &settings.repository;
     let name: RepositoryName = name.parse().map_err(|error| malformed(chain(&error)))?;

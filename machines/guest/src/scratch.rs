@@ -4,12 +4,11 @@
 //!  cache/       objects of the operating system's repository
 //!  upper/       what was changed in its tree; work/ is the overlay's own
 //!  persistent/  for whoever needs room that no overlay is in the way of
-//!  aux/         the pin (see `pin`), and `reserve`: room that is given up when the disk is full, so that it can be mended
+//!  aux/         the version (see `update`), and `reserve`: room that is given up when the disk is full, so that it can be mended
 //! ```
 
 mod disk;
 mod ext4;
-pub mod pin;
 
 use std::ffi::CString;
 use std::fs::{self, File};

@@ -139,7 +139,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// The root directory of a process of the guest that still serves a mount.
-fn own_root() -> Option<PathBuf> {
+pub(crate) fn own_root() -> Option<PathBuf> {
     fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
         let process: u32 = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;

@@ -215,6 +215,11 @@ impl Versions {
         Self { directory: directory.to_owned() }
     }
 
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The version that was booted last; nothing before the first boot.
     ///
     /// # Errors

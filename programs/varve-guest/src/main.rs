@@ -3,7 +3,9 @@
 //! What it is, its name and place tell: the first process boots; under the name `shutdown` it ends the machine; otherwise the
 //! first argument is a command.
 
+mod appliance;
 mod mount;
+mod update;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -18,8 +20,8 @@ use varve_guest::shutdown::{self, End};
 use varve_guest::{GuestError, os_mount};
 
 const USAGE: &str = "usage: varve-guest mount NAME[@REVISION] DIRECTORY --server URL --key FILE [--proxy LIST] \
-    [--cache DIRECTORY] [--cache-quota SIZE]\n       varve-guest umount DIRECTORY\n\
-    Boots the machine when it is its first process.\n";
+    [--cache DIRECTORY] [--cache-quota SIZE]\n       varve-guest umount DIRECTORY\n";
+const LAST: &str = "Boots the machine when it is its first process.\n";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -43,8 +45,10 @@ fn main() -> ExitCode {
         Some(os_mount::WORKER) => served(|| os_mount::worker(SystemTime::now)),
         Some("mount") => told(mount::mount(&words, Path::new(PROGRAM))),
         Some("umount") => told(mount::unmount(&words)),
+        Some("update") => shown(update::run(&words, SystemTime::now)),
+        Some("appliance") => shown(appliance::run(&words, SystemTime::now)),
         _ => {
-            say(USAGE);
+            say(&[USAGE, update::USAGE, appliance::USAGE, LAST].concat());
             ExitCode::from(2)
         }
     }
@@ -59,6 +63,14 @@ fn told(result: Result<(), String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A command of people, whose answer they see.
+fn shown(result: Result<String, String>) -> ExitCode {
+    let result = result.and_then(|text| {
+        std::io::stdout().write_all(text.as_bytes()).map_err(|error| format!("cannot answer: {error}"))
+    });
+    told(result)
 }
 
 /// A process of a mount, whose messages go to the mount's log.
