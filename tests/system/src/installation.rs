@@ -289,6 +289,22 @@ pub fn overlays_are_missing() -> bool {
     missing || fuse_is_missing()
 }
 
+/// Whether one of the programs isn't installed on this machine; says so. In CI they must be there.
+///
+/// # Panics
+/// If one is missing and `CI` is set.
+pub fn programs_are_missing(programs: &[&str]) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_missing =
+        |program: &&&str| !env::split_paths(&path).any(|directory| directory.join(program).is_file());
+    let missing = programs.iter().find(is_missing);
+    if let Some(program) = missing {
+        assert!(env::var_os("CI").is_none(), "{program} is not installed, but this is CI");
+        println!("skipped: {program} is not installed on this machine");
+    }
+    missing.is_some()
+}
+
 /// The program, built beside the test that runs.
 fn program() -> PathBuf {
     let test = env::current_exe().expect("because a running test has a path");

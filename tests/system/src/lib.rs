@@ -7,6 +7,8 @@ mod installation;
 mod machine;
 mod page;
 
-pub use installation::{Installation, Outcome, Server, fuse_is_missing, overlays_are_missing};
+pub use installation::{
+    Installation, Outcome, Server, fuse_is_missing, overlays_are_missing, programs_are_missing,
+};
 pub use machine::{BootFiles, Equipment, Machine};
 pub use page::shell_blocks;

@@ -36,6 +36,8 @@ mod shells;
 mod squid;
 #[path = "scenarios/storage.rs"]
 mod storage;
+#[path = "scenarios/systems.rs"]
+mod systems;
 #[path = "scenarios/takeover.rs"]
 mod takeover;
 #[path = "scenarios/tampering.rs"]

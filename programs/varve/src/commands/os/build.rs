@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use varve_packages::{Lock, Role, TreeError, TreeOrder, TreeRecord, TreeVersion};
 
+use super::inputs::{self, ArchiveOptions};
 use super::sandboxed;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -32,9 +33,8 @@ pub(crate) struct Build {
     /// Build the root of a container rather than a machine's
     #[arg(long)]
     container: bool,
-    /// The directory that keeps the files of packages
-    #[arg(long, value_name = "DIRECTORY")]
-    archive: Option<PathBuf>,
+    #[command(flatten)]
+    files: ArchiveOptions,
     /// Print what was built as JSON
     #[arg(long)]
     json: bool,
@@ -54,10 +54,8 @@ impl Build {
         let text =
             std::fs::read_to_string(&self.lock).map_err(|error| Failure::io("read", &self.lock, error))?;
         let lock = Lock::parse(&text).map_err(TreeError::from)?;
-        let archive = match self.archive {
-            Some(archive) => archive,
-            None => invocation.places()?.packages().to_owned(),
-        };
+        let archive = self.files.archive(invocation)?;
+        inputs::fetch_packages(&lock, &archive, &self.files.transfers()?, invocation)?;
         let role = if self.container { Role::Container } else { Role::Machine };
         let version = match self.version {
             Some(version) => version,
@@ -65,7 +63,8 @@ impl Build {
         };
         let tree = self.tree.unwrap_or_else(|| format!("{}-{version}", lock.list.name).into());
         let progress = invocation.progress("installing packages", Unit::Count, None);
-        let order = TreeOrder { lock: text, archive, tree: tree.clone(), version, role };
+        let order =
+            TreeOrder { lock: text, archive: archive.root().to_owned(), tree: tree.clone(), version, role };
         let record = sandboxed::build(order)?;
         progress.finish();
         if self.json {

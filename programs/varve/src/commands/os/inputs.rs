@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use varve_packages::{
     Architecture, Archive, ArchiveError, Family, FetchProgress, Index, IndexAccess, IndexError, IndexFault,
-    IndexSource, ListError, Lock, LockError, LockingError, MachineSources, PackagePath, ShoppingList,
-    SourcesError, TransferConfig, TransferError, Transfers, UniverseError, apt_sources, apt_sources_of,
-    dnf_sources, dnf_sources_of,
+    IndexSource, ListError, Lock, LockError, LockingError, MachineSources, PackagePath, ReadyList,
+    ShoppingList, SourcesError, TransferConfig, TransferError, Transfers, UniverseError, apt_sources,
+    apt_sources_of, dnf_sources, dnf_sources_of,
 };
 
 use crate::exit_code::ExitCode;
@@ -27,6 +27,13 @@ pub(crate) struct PackageOptions {
     /// Take indexes from this file of apt (.list, .sources) or dnf (.repo) instead of the machine's configuration; repeatable
     #[arg(long, value_name = "FILE")]
     sources: Vec<PathBuf>,
+    #[command(flatten)]
+    files: ArchiveOptions,
+}
+
+/// Where the files of packages are kept, and how they come there.
+#[derive(Args, Debug)]
+pub(crate) struct ArchiveOptions {
     /// Keep package files and indexes in this directory
     #[arg(long, value_name = "DIRECTORY")]
     archive: Option<PathBuf>,
@@ -38,7 +45,7 @@ pub(crate) struct PackageOptions {
     parallel: usize,
 }
 
-impl PackageOptions {
+impl ArchiveOptions {
     /// The archive of package files.
     pub(crate) fn archive(&self, invocation: &Invocation) -> Result<Archive, Failure> {
         let root = match &self.archive {
@@ -57,6 +64,18 @@ impl PackageOptions {
             attempts: 4,
             parallel: self.parallel,
         })?)
+    }
+}
+
+impl PackageOptions {
+    /// The archive of package files.
+    pub(crate) fn archive(&self, invocation: &Invocation) -> Result<Archive, Failure> {
+        self.files.archive(invocation)
+    }
+
+    /// The way to the mirrors.
+    pub(crate) fn transfers(&self) -> Result<Transfers, Failure> {
+        self.files.transfers()
     }
 
     /// Fetches and verifies every index that the list, the options or the machine's configuration names.
@@ -112,11 +131,22 @@ impl PackageOptions {
     }
 }
 
-/// Reads a list, for this machine's architecture unless it or the caller names one.
+/// Reads a list, for this machine's architecture unless it or the caller names one. The name of a ready list, with or without
+/// the ending of a list, stands for that one where there is no such file.
 pub(crate) fn read_list(path: &Path, architecture: Option<&Architecture>) -> Result<ShoppingList, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| Failure::io("read", path, error))?;
+    let text = match (fs::read_to_string(path), ready_list(path)) {
+        (Ok(text), _) => text,
+        (Err(error), Some(ready)) if error.kind() == std::io::ErrorKind::NotFound => ready.text.to_owned(),
+        (Err(error), _) => return Err(Failure::io("read", path, error)),
+    };
     let native = native_architecture(&text);
     ShoppingList::parse(&text, architecture, native.as_ref()).map_err(|error| in_file(path, error))
+}
+
+/// The ready list that a path names, if it names nothing but one.
+fn ready_list(path: &Path) -> Option<ReadyList> {
+    let name = path.to_str()?;
+    ReadyList::find(name.strip_suffix(".toml").unwrap_or(name))
 }
 
 /// Reads a lock file.

@@ -14,7 +14,7 @@ use crate::invocation::Invocation;
 /// Find exact versions for a list of packages and all that they need
 #[derive(Args, Debug)]
 pub(crate) struct Lock {
-    /// The list, a TOML file
+    /// The list, a TOML file, or the name of a ready list, see `varve os list`
     list: PathBuf,
     /// Write the lock to this file instead of LIST with the ending .lock
     #[arg(long, short, value_name = "FILE")]
