@@ -2,7 +2,7 @@
 //!
 //! A page and the JSON API below it, on the machine's own address: the state of the machine, versions and updates, repositories, the
 //! proxy, users and services. Nothing of the API answers without the machine's token or the password of an administrator
-//! ([`access`]). What is changed goes the way of user data: a fragment of a context document is planned and applied to the root
+//! (`access`). What is changed goes the way of user data: a fragment of a context document is planned and applied to the root
 //! directory, so that the page can do nothing that a document can't.
 
 mod access;

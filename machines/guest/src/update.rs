@@ -5,7 +5,7 @@
 //! was changed in the machine is kept over all of this, see [`crate::rebase`].
 //!
 //! The upper directory of an overlay in use can't be changed, so a running machine only notes what is wanted ([`Request`]) and the
-//! next boot does it, before the overlay is mounted ([`at_boot`]). On the scratch disk:
+//! next boot does it, before the overlay is mounted ([`Versions::at_boot`]). On the scratch disk:
 //!
 //! ```text
 //! version.json          the version that is booted, and the policy

@@ -1,6 +1,7 @@
 //! Boot images: the same bytes twice, verified, accepted by qemu-img, and alive in QEMU by every way that they boot.
 //!
 //! Busybox stands in for the guest, as a static program that is its own init: it says so on the console.
+#![allow(clippy::print_stdout)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

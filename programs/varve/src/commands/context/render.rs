@@ -77,10 +77,10 @@ impl Render {
                     Outcome::Changed => invocation.output.line(format_args!("changed    {step}"))?,
                     Outcome::Unchanged => invocation.output.line(format_args!("unchanged  {step}"))?,
                     Outcome::Skipped { why } => {
-                        invocation.output.line(format_args!("skipped    {step}: {why}"))?
+                        invocation.output.line(format_args!("skipped    {step}: {why}"))?;
                     }
                     Outcome::Failed { why } => {
-                        invocation.output.line(format_args!("failed     {step}: {why}"))?
+                        invocation.output.line(format_args!("failed     {step}: {why}"))?;
                     }
                 }
             }
