@@ -25,6 +25,10 @@ const TOOLS: [(&str, &str); 6] = [
 
 #[test]
 fn from_nothing_to_a_machine_and_to_its_next_version() {
+    if std::env::var_os("VARVE_TEST_TUTORIAL").is_none() {
+        println!("skipped: it takes minutes, and is run when VARVE_TEST_TUTORIAL is set");
+        return;
+    }
     let missing: Vec<&str> =
         TOOLS.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
     if !missing.is_empty() {
