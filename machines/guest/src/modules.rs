@@ -17,13 +17,14 @@ use crate::console::Console;
 /// The list in the image.
 pub const LIST: &str = "/lib/modules/varve.modules";
 /// Loaded whether or not a device asks for them, in this order.
-const ALWAYS: [&str; 18] = [
+const ALWAYS: [&str; 19] = [
     "virtio_pci",
     "virtio_mmio",
     "af_packet",
     "fuse",
     "overlay",
     "crc32c_generic",
+    "evdev",
     "ext4",
     "qemu_fw_cfg",
     "dmi_sysfs",
