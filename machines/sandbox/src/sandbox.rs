@@ -1,0 +1,102 @@
+//! What a command sees and may do. Plain data; nothing is done here.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A place for one command.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// What is seen at `/`.
+    pub root: Root,
+    /// What becomes of what is written to the root. Only a [`Root::Tree`] is protected from writes.
+    pub writes: Writes,
+    /// Directories and files of the host that are shown inside too, later ones over earlier ones.
+    pub binds: Vec<Bind>,
+    /// Where the command starts; the root directory where it doesn't exist.
+    pub directory: PathBuf,
+    /// All of the command's environment variables.
+    pub variables: BTreeMap<OsString, OsString>,
+    /// Who the command is.
+    pub identity: Identity,
+    /// What it reaches.
+    pub network: Network,
+    /// What it may use.
+    pub limits: Limits,
+    /// The name of the host as the command sees it; the real one without it.
+    pub hostname: Option<String>,
+}
+
+/// What is seen at `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// The host's own files, as the user may use them.
+    Host,
+    /// A directory with a whole operating system. It is only read.
+    Tree(PathBuf),
+}
+
+/// What becomes of what is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// It lies in memory and is gone at the end.
+    Discard,
+    /// It lies in a directory, and is there again when that is used again. One command at a time can use it.
+    Keep(PathBuf),
+}
+
+/// A directory or file that is shown at another place too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// Where it is.
+    pub source: PathBuf,
+    /// Where it is shown: absolute, seen from inside.
+    pub destination: PathBuf,
+    /// Whether it may be written to.
+    pub access: Access,
+}
+
+/// Whether a bound directory may be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    ReadOnly,
+    /// As its permissions say.
+    ReadWrite,
+}
+
+/// Who a command is. Outside it is the user who starts it, in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The user's own numbers, without privileges.
+    Own,
+    /// User 0 and group 0, with the privileges over its own files that installers ask for.
+    Root,
+}
+
+/// What a command reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// What the host reaches.
+    Host,
+    /// Only itself.
+    None,
+}
+
+/// What all processes of a command may use together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Thousandths of a processor.
+    pub millicpus: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+}
+
+impl Limits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
