@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod history;
 mod index;
+mod key_fingerprint;
 mod manifest;
 mod meta_info;
 mod name;
@@ -45,6 +46,7 @@ pub use history::{
     Branch, HEAD, HISTORY_LIMIT, History, HistoryError, PREVIOUS_HEAD, PublishedRoot, Tag, TagName,
 };
 pub use index::{CatalogIndex, ChunksView, ContentView, EntryView, IndexBytes};
+pub use key_fingerprint::{KeyFingerprint, KeyFingerprintError};
 pub use manifest::{DEFAULT_TTL, Manifest, ManifestError, ManifestFields, SignedManifest};
 pub use meta_info::{META_INFO_LIMIT, MetaInfo, MetaInfoError};
 pub use name::{EntryName, NameError, RepositoryName, RepositoryPath};

@@ -8,6 +8,7 @@ use pki_types::pem::{PemObject as _, SectionKind};
 use rsa::RsaPublicKey;
 use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 
+use crate::KeyFingerprint;
 use crate::certificate::rsa_key;
 
 /// The most bytes of a file of keys.
@@ -82,6 +83,17 @@ impl PublicKeys {
                 key.to_public_key_pem(LineEnding::LF).expect("because every checked key can be encoded")
             })
             .collect()
+    }
+
+    /// The fingerprints, in the order of the keys.
+    pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
+        self.0.iter().map(KeyFingerprint::of).collect()
+    }
+
+    /// The key with this fingerprint alone, if it is among them.
+    pub fn with_fingerprint(&self, fingerprint: &KeyFingerprint) -> Option<Self> {
+        let key = self.0.iter().find(|key| KeyFingerprint::of(key) == *fingerprint)?;
+        Some(Self::from(key.clone()))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &RsaPublicKey> {
