@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod context;
 mod demo;
+mod env;
 mod image;
 mod man;
 mod mount;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Umount(umount::Umount),
     Status(status::Status),
     Os(os::Os),
+    Env(env::Env),
     Config(config::Config),
     Context(context::Context),
     Vm(vm::Vm),
@@ -66,6 +68,7 @@ impl Command {
             Self::Umount(command) => command.run(invocation),
             Self::Status(command) => command.run(invocation),
             Self::Os(command) => command.run(invocation),
+            Self::Env(command) => command.run(invocation),
             Self::Sandboxed(command) => command.run(invocation),
             Self::Config(command) => command.run(invocation),
             Self::Context(command) => command.run(invocation),

@@ -9,6 +9,7 @@ mod client;
 mod commands;
 mod demo;
 mod environment;
+mod environments;
 mod exit_code;
 mod failure;
 mod invocation;

@@ -17,6 +17,7 @@ pub(crate) struct Places {
     transactions: PathBuf,
     packages: PathBuf,
     machines: PathBuf,
+    environments: PathBuf,
     cache: PathBuf,
     run: PathBuf,
     cvmfs: PathBuf,
@@ -108,6 +109,11 @@ impl Places {
         self.machines.clone()
     }
 
+    /// The documents of this user's environments, and their names.
+    pub(crate) fn environments(&self) -> &Path {
+        &self.environments
+    }
+
     /// What was fetched and can be fetched again.
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
@@ -129,6 +135,7 @@ impl Places {
             transactions: home.join("transactions"),
             packages: home.join("packages"),
             machines: home.join("machines"),
+            environments: home.join("environments"),
             cache: home.join("cache"),
             run: home.join("run"),
             cvmfs: home.join("config/cvmfs"),
@@ -143,6 +150,7 @@ impl Places {
             transactions: state.join("transactions"),
             packages: state.join("packages"),
             machines: state.join("machines"),
+            environments: state.join("environments"),
             cache,
             run,
             cvmfs: PathBuf::from("/etc/cvmfs"),
@@ -184,6 +192,7 @@ mod tests {
             places.cvmfs().to_owned(),
             places.settings(&name),
             places.machines().join("NAME"),
+            places.environments().to_owned(),
             places.cache().to_owned(),
             places.run().to_owned(),
         ]
