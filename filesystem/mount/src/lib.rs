@@ -31,4 +31,4 @@ pub use plan::{ClientFacts, MagicVisibility, MountPlan, MountedRepository, PlanR
 pub use process::caller::{start, stay, unmount};
 pub use process::supervisor::supervisor;
 pub use serving::worker;
-pub use variant_link::Variables;
+pub use variant_link::{Variables, expand_link};

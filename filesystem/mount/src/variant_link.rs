@@ -10,7 +10,7 @@ pub type Variables = BTreeMap<Vec<u8>, Vec<u8>>;
 /// like the beginning of a variable, without `)`, stays as it is.
 ///
 /// Without a set of variables, even an empty one, the target is as it was published.
-pub(crate) fn expand<'a>(target: &'a [u8], variables: Option<&Variables>) -> Cow<'a, [u8]> {
+pub fn expand_link<'a>(target: &'a [u8], variables: Option<&Variables>) -> Cow<'a, [u8]> {
     let (Some(first), Some(variables)) = (find(target, b"$("), variables) else {
         return Cow::Borrowed(target);
     };
@@ -52,8 +52,8 @@ mod tests {
             ("$(open", "$(open"),
             ("$(ARCH)$(open", "x86_64$(open"),
         ] {
-            assert_eq!(expand(target.as_bytes(), Some(&variables)), expanded.as_bytes(), "{target}");
-            assert_eq!(expand(target.as_bytes(), None), target.as_bytes());
+            assert_eq!(expand_link(target.as_bytes(), Some(&variables)), expanded.as_bytes(), "{target}");
+            assert_eq!(expand_link(target.as_bytes(), None), target.as_bytes());
         }
     }
 }

@@ -6,11 +6,13 @@
 //! | module | owns |
 //! |---|---|
 //! | sandbox | what a command sees and may do |
+//! | fill | repositories without `/dev/fuse` |
 //!
 //! Invariants: the host's own table of mounts is never touched; no process inside outlives the one that started it; a limit or
 //! a protection that was asked for and can't be had is an error, never left out.
 
 mod error;
+pub mod fill;
 mod sandbox;
 
 pub use error::SandboxError;

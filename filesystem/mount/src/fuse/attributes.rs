@@ -7,7 +7,7 @@ use varve_repository::{EntryKind, EntryView, Mtime};
 
 use crate::failure::Failure;
 use crate::tree::{Place, inode_of};
-use crate::variant_link::expand;
+use crate::variant_link::expand_link;
 
 const BLOCK: u64 = 512;
 
@@ -22,7 +22,7 @@ pub(crate) fn entry_attributes(place: &Place, entry: &EntryView<'_>) -> Result<F
     let size = match entry.kind() {
         // Readers take the size for the length of the target, so it has to be that of the target they will read.
         EntryKind::Symlink => {
-            expand(entry.link_target(), loaded.attached.mounted.variables.as_ref()).len() as u64
+            expand_link(entry.link_target(), loaded.attached.mounted.variables.as_ref()).len() as u64
         }
         _ => entry.size(),
     };

@@ -24,7 +24,7 @@ use crate::attached::Attached;
 use crate::error::chain;
 use crate::failure::{Failure, Patience};
 use crate::tree::{Listing, Node, Place, Tree};
-use crate::variant_link::expand;
+use crate::variant_link::expand_link;
 use crate::xattr;
 
 /// How long the kernel may remember entries and attributes: they only change with a revision, and then it is told.
@@ -195,7 +195,7 @@ impl Filesystem for RepositoryFilesystem {
             move |tree, patience| {
                 let place = tree.place(inode.0, patience)?;
                 let variables = place.attached()?.mounted.variables.as_ref();
-                Ok(expand(place.entry()?.link_target(), variables).into_owned())
+                Ok(expand_link(place.entry()?.link_target(), variables).into_owned())
             },
             move |reply, result| match result {
                 Ok(target) => reply.data(&target),
