@@ -10,7 +10,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use varve_repository::RepositoryError;
-use varve_store::StoreError;
 
 /// Why something of a tree could not be filled.
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +65,15 @@ impl FillError {
 
     /// The errno that a program sees.
     pub(super) fn errno(&self) -> i32 {
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        match self {
+            Self::Late { .. } => return libc::ETIMEDOUT,
+            Self::Repository(error) if error.is_timeout() => return libc::ETIMEDOUT,
+            _ => {}
+        }
+        let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
-            if matches!(error.downcast_ref(), Some(StoreError::TimedOut { .. }))
-                || matches!(error.downcast_ref(), Some(Self::Late { .. }))
-            {
-                return libc::ETIMEDOUT;
-            }
-            if let Some(source) = error.downcast_ref::<io::Error>()
-                && let Some(errno @ (libc::ENOSPC | libc::EDQUOT)) = source.raw_os_error()
-            {
+            let errno = error.downcast_ref().and_then(io::Error::raw_os_error);
+            if let Some(errno @ (libc::ENOSPC | libc::EDQUOT)) = errno {
                 return errno;
             }
             cause = error.source();

@@ -399,6 +399,10 @@ impl Walk<'_> {
                 Ok(Step::Further)
             }
             EntryKind::Symlink if follow && !tree.leads_nowhere(&location.entry()) => {
+                // The kernel is to find the link.
+                if !Tree::is_populated(directory) {
+                    tree.populate(directory, self.patience.deadline()?)?;
+                }
                 let target = tree.link_target(&location);
                 self.inside = Some((mount, stack));
                 Ok(Step::Link(target))

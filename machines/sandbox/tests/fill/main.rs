@@ -1,4 +1,8 @@
 //! Trees that are filled when they are touched, by threads of this process whose system calls are watched.
 
+mod faults;
+mod hostile;
 mod listings;
+mod programs;
 mod watched;
+mod workshop;

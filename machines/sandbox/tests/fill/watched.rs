@@ -1,6 +1,6 @@
 //! Threads with a filter of their own, and trees over the fixtures.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
@@ -90,11 +90,4 @@ impl Contents for AsMounted {
 
 pub(crate) fn tree_at(path: &Path, snapshot: &Snapshot) -> Arc<Tree> {
     Tree::open(path, snapshot.clone(), Arc::new(snapshot.clone()), BOOT, deadline()).expect("a tree")
-}
-
-/// A tree over a fixture's newest revision, and where it lies.
-pub(crate) fn newest(fixture: &Fixture, scratch: &Scratch) -> (Arc<Tree>, PathBuf) {
-    let tree = tree_at(&scratch.path().join("tree"), &snapshot(fixture, None, scratch));
-    let view = tree.view();
-    (tree, view)
 }
