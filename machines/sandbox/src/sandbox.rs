@@ -19,6 +19,8 @@ pub struct Sandbox {
     pub variables: BTreeMap<OsString, OsString>,
     /// Who the command is.
     pub identity: Identity,
+    /// The user as an operating system in a tree is to know it, if it doesn't know that number.
+    pub account: Option<Account>,
     /// What it reaches.
     pub network: Network,
     /// What it may use.
@@ -72,6 +74,19 @@ pub enum Identity {
     Own,
     /// User 0 and group 0, with the privileges over its own files that installers ask for.
     Root,
+}
+
+/// An entry of the table of users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The user's number.
+    pub user: u32,
+    /// Its group's number.
+    pub group: u32,
+    /// Its name.
+    pub name: String,
+    /// Its home directory, made empty where a tree lacks it.
+    pub home: PathBuf,
 }
 
 /// What a command reaches.

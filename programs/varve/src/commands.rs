@@ -13,6 +13,7 @@ mod mount;
 mod os;
 mod replicate;
 mod repo;
+mod run;
 mod serve;
 mod status;
 mod umount;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Image(image::Image),
     Serve(serve::Serve),
     Replicate(replicate::Replicate),
+    Run(run::Run),
     Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
     MountWorker(mount::MountWorker),
+    #[command(hide = true)]
+    SandboxHolder(run::holder::SandboxHolder),
     #[command(hide = true)]
     Sandboxed(os::sandboxed::Sandboxed),
     #[command(hide = true)]
@@ -64,6 +68,8 @@ impl Command {
             Self::Image(command) => command.run(invocation),
             Self::Serve(command) => command.run(invocation),
             Self::Replicate(command) => command.run(invocation),
+            Self::Run(command) => command.run(invocation),
+            Self::SandboxHolder(command) => command.run(invocation),
             Self::Mount(command) => command.run(invocation),
             Self::Umount(command) => command.run(invocation),
             Self::Status(command) => command.run(invocation),

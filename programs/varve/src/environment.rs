@@ -29,7 +29,9 @@ variables! {
     VARVE_LOG: "VARVE_LOG" = "what is said on standard error, such as `info,varve_store=debug`; overrides `-v` and `-q`";
     NO_COLOR: "NO_COLOR" = "no colours, if set and not empty";
     HOME: "HOME" = "the user's home directory, where the XDG variables are not set";
-    SHELL: "SHELL" = "the shell of `varve repo shell`; `/bin/sh` without it";
+    SHELL: "SHELL" = "the shell of `varve repo shell` and of `varve run` without an environment; `/bin/sh` without it";
+    USER: "USER" = "the user's name, for systems in which `varve run` makes it known";
+    SLURM_JOB_ID: "SLURM_JOB_ID" = "the batch job, whose processes all end with it: `varve run` shares mounts only within";
     XDG_CONFIG_HOME: "XDG_CONFIG_HOME" = "where `varve/` with a user's configuration and keys lies";
     XDG_STATE_HOME: "XDG_STATE_HOME" = "where `varve/` with a user's repositories lies";
     XDG_CACHE_HOME: "XDG_CACHE_HOME" = "where `varve/` with a user's cache lies";
@@ -50,6 +52,8 @@ pub(crate) struct Environment {
     pub(crate) no_color: bool,
     pub(crate) home: Option<PathBuf>,
     pub(crate) shell: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+    pub(crate) batch_job: Option<String>,
     pub(crate) xdg_config_home: Option<PathBuf>,
     pub(crate) xdg_state_home: Option<PathBuf>,
     pub(crate) xdg_cache_home: Option<PathBuf>,
@@ -75,6 +79,8 @@ impl Environment {
             no_color: text(NO_COLOR).is_some(),
             home: directory(HOME),
             shell: directory(SHELL),
+            user: string(USER),
+            batch_job: string(SLURM_JOB_ID),
             xdg_config_home: directory(XDG_CONFIG_HOME),
             xdg_state_home: directory(XDG_STATE_HOME),
             xdg_cache_home: directory(XDG_CACHE_HOME),

@@ -10,6 +10,9 @@ pub(crate) enum ExitCode {
     NotFound,
     Transport,
     Busy,
+    NotRun,
+    NotExecutable,
+    CommandNotFound,
     Interrupted,
     OutputClosed,
 }
@@ -17,7 +20,7 @@ pub(crate) enum ExitCode {
 impl ExitCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -25,6 +28,9 @@ impl ExitCode {
         Self::NotFound,
         Self::Transport,
         Self::Busy,
+        Self::NotRun,
+        Self::NotExecutable,
+        Self::CommandNotFound,
         Self::Interrupted,
         Self::OutputClosed,
     ];
@@ -47,6 +53,9 @@ impl ExitCode {
             Self::NotFound => 4,
             Self::Transport => 5,
             Self::Busy => 6,
+            Self::NotRun => 125,
+            Self::NotExecutable => 126,
+            Self::CommandNotFound => 127,
             Self::Interrupted => 130,
             Self::OutputClosed => 141,
         }
@@ -67,6 +76,11 @@ impl ExitCode {
                 "a server, a proxy or the way to them failed, or a time limit was reached; try again"
             }
             Self::Busy => "somebody else is working on the same thing; try again when they are done",
+            Self::NotRun => {
+                "`varve run` could not start the command; what the other codes name is said in words"
+            }
+            Self::NotExecutable => "the command of `varve run` is there, but can't be executed",
+            Self::CommandNotFound => "the command of `varve run` is not there",
             Self::Interrupted => "stopped by Ctrl-C",
             Self::OutputClosed => "nobody reads the output any more, as in `varve … \\| head`",
         }

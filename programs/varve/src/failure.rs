@@ -72,6 +72,16 @@ impl Failure {
         Self { code, error: None, hint: None }
     }
 
+    /// The same of a command that was to be run, whose own exit codes must not be confused with this program's.
+    #[must_use]
+    pub(crate) fn not_run(self) -> Self {
+        let code = match self.code {
+            code @ (ExitCode::NotExecutable | ExitCode::CommandNotFound) => code,
+            _ => ExitCode::NotRun,
+        };
+        Self { code, ..self }
+    }
+
     /// Adds what the user could do about it: a sentence, printed on its own line.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -30,6 +30,8 @@ mod quota;
 mod replicating;
 #[path = "scenarios/republish.rs"]
 mod republish;
+#[path = "scenarios/sandboxes.rs"]
+mod sandboxes;
 #[path = "scenarios/shells.rs"]
 mod shells;
 #[path = "scenarios/squid.rs"]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use varve_content::Algorithm;
 use varve_mount::{Access, MountOrder, Relaunch};
-use varve_repository::RepositoryName;
+use varve_repository::{KeyFingerprint, RepositoryName};
 use varve_store::ByteSize;
 
 use self::configuration::{MountSettings, RepositorySettings};
@@ -75,6 +75,11 @@ pub(crate) struct Mount {
     claim_ownership: bool,
     #[arg(skip)]
     owner: Option<(u32, u32)>,
+    #[arg(skip)]
+    signed_by: Option<KeyFingerprint>,
+    /// Held by another process than one of its own, that nobody else may ask.
+    #[arg(skip)]
+    held: bool,
     /// Seconds after which a request without an answer is an error
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     deadline: u64,
@@ -90,6 +95,35 @@ pub(crate) struct Mount {
     /// Stay in the foreground until the directory is unmounted
     #[arg(short, long)]
     foreground: bool,
+}
+
+impl Default for Mount {
+    /// As without any option.
+    fn default() -> Self {
+        Self {
+            target: String::new(),
+            directory: None,
+            all: false,
+            servers: vec![],
+            keys: vec![],
+            proxy: None,
+            external_servers: vec![],
+            external_proxy: None,
+            cache: None,
+            cache_quota: None,
+            variables: vec![],
+            raw_links: false,
+            claim_ownership: false,
+            owner: None,
+            signed_by: None,
+            held: false,
+            deadline: 30,
+            refresh: None,
+            private: false,
+            suid: false,
+            foreground: false,
+        }
+    }
 }
 
 impl Mount {
@@ -125,6 +159,7 @@ impl Mount {
                 effective: target.as_ref().map(|_| client.settings.clone()),
                 sources,
                 owner: self.owner,
+                signed_by: self.signed_by.map(|key| key.to_string()),
                 variables: self.variables,
                 raw_links: self.raw_links,
                 cache: absolute(vec![cache])?.remove(0),
@@ -136,7 +171,7 @@ impl Mount {
             },
             one: target.clone(),
             deadline: self.deadline,
-            control: Some(socket(&run, &directory)),
+            control: (!self.held).then(|| socket(&run, &directory)),
         };
         settings.check(&client.settings)?;
         let order = MountOrder {
@@ -151,7 +186,11 @@ impl Mount {
                 worker: vec!["mount-worker".into()],
             },
             settings: serde_json::to_value(&settings).map_err(Failure::usage_error)?,
-            log: (!self.foreground).then(|| socket(&run, &directory).with_extension("log")),
+            log: match (self.foreground, self.held) {
+                (true, _) => None,
+                (false, true) => Some(run.join("holder.log")),
+                (false, false) => Some(socket(&run, &directory).with_extension("log")),
+            },
             without_resend: false,
             directory,
         };
@@ -232,27 +271,55 @@ pub(crate) fn base_order(
     let mount = Mount {
         target: format!("{name}@{root_catalog}"),
         directory: Some(directory.to_owned()),
-        all: false,
-        servers: vec![],
-        keys: vec![],
-        proxy: None,
-        external_servers: vec![],
-        external_proxy: None,
-        cache: None,
-        cache_quota: None,
-        variables: vec![],
         raw_links: true,
-        claim_ownership: false,
         // There, only this user has a number.
         owner: in_user_namespace.then_some((0, 0)),
-        deadline: 30,
-        refresh: None,
-        private: false,
-        suid: false,
-        foreground: false,
+        ..Mount::default()
     };
     let nothing = Sources { cvmfs: None, own: None, command_line: Section::default(), tree: None };
     Ok(mount.order(nothing, places)?.0)
+}
+
+/// A repository that sandboxes are to show, wherever that is mounted for them.
+pub(crate) struct Software {
+    /// `NAME[@REVISION]`.
+    pub(crate) target: String,
+    /// Where it is served and how that is reached, over what is configured.
+    pub(crate) section: Section,
+    /// Servers where none are configured.
+    pub(crate) hinted: Vec<String>,
+    /// Whose signature it must have.
+    pub(crate) signed_by: Option<KeyFingerprint>,
+    /// Whether it is mounted in a user namespace, where all files are to be the user's.
+    pub(crate) in_user_namespace: bool,
+}
+
+/// Mounts a repository for sandboxes. Returns its full name with the order, whose directory is for the mounter to fill in.
+pub(crate) fn software_order(
+    places: &Places,
+    software: Software,
+) -> Result<(RepositoryName, MountOrder, Client), Failure> {
+    let Software { target, mut section, hinted, signed_by, in_user_namespace } = software;
+    let named = configuration::split(&target).0.parse().ok();
+    if section.servers.is_none() && !hinted.is_empty() {
+        let configured = Sources::of(places, section.clone()).load(named.as_ref())?;
+        let here = named.is_some_and(|name| places.repository(&name).is_dir());
+        if configured.settings.servers.is_none() && !here {
+            section.servers = Some(hinted);
+        }
+    }
+    let mount = Mount {
+        target,
+        // Somewhere: nothing of the configuration may lie there.
+        directory: Some(places.run().join("sandboxes")),
+        owner: in_user_namespace.then_some((0, 0)),
+        signed_by,
+        held: true,
+        ..Mount::default()
+    };
+    let (order, client) = mount.order(Sources::of(places, section), places)?;
+    let name = configuration::split(&order.source).0.parse().map_err(Failure::usage_error)?;
+    Ok((name, order, client))
 }
 
 /// Hold a mount (started by `varve mount`)

@@ -84,7 +84,8 @@ impl Typist {
 
     /// Types a block: commands that end together, servers by themselves.
     fn enter(&mut self, block: &str) {
-        let mounts = block.lines().any(|line| line.starts_with("varve mount"));
+        let mounts =
+            block.lines().any(|line| line.starts_with("varve mount") || line.starts_with("varve run"));
         if mounts && fuse_is_missing() {
             return;
         }

@@ -31,6 +31,9 @@ pub(crate) struct RepositorySettings {
     /// User and group that own every file, whatever is configured.
     #[serde(default)]
     pub(crate) owner: Option<(u32, u32)>,
+    /// The fingerprint of the master key that must have signed, if it isn't enough that one of the known ones did.
+    #[serde(default)]
+    pub(crate) signed_by: Option<String>,
     /// Variables of symbolic links.
     pub(crate) variables: Vec<(String, String)>,
     /// Show links as they were published.

@@ -90,7 +90,11 @@ impl Repositories {
             announced_by = Some(config.clone());
             Arc::new(HttpSource::new(config)?)
         };
-        let keys = PublicKeys::load(&self.keys(name, settings))?;
+        let mut keys = PublicKeys::load(&self.keys(name, settings))?;
+        if let Some(fingerprint) = &self.settings.signed_by {
+            let missing = || format!("the key {fingerprint} of {name} is not among those of this machine");
+            keys = keys.with_fingerprint(&fingerprint.parse()?).ok_or_else(missing)?;
+        }
         client.public_keys = vec![keys.to_pem()];
         let trust = Trust::in_keys(keys);
         let repository = Repository::new(name.clone(), source, Arc::clone(&self.cache), trust);

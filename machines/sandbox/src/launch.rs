@@ -1,0 +1,248 @@
+//! Starts a command in a sandbox and waits for its end.
+//!
+//! ```text
+//! caller ──clone──▶ init (first process of the sandbox) ──fork──▶ command
+//!   │  joins the holder's      │ puts the tree together, enters         │ filter, exec
+//!   │  namespaces              │ the command's user namespace,          │
+//!   │ ◀── Entered ─────────────│ gives up all privileges                │
+//!   │ ─── Go (numbers given) ─▶│                                        │
+//!   │ ◀── Listener ────────────┼────────────────────────────────────────│
+//!   │ ◀── end of the channel: the command runs; or Failed                │
+//!   │ signals ────────────────▶│ signals ──────────────────────────────▶│
+//! ```
+//!
+//! When the caller ends, however it does, init is killed with it; with init, the kernel ends all that is inside.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+use nix::sched::{CloneFlags, setns};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::process::{Pid, WaitOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::bare::{self, Doubled};
+use crate::channel::Channel;
+use crate::error::SandboxError;
+use crate::holder::Kept;
+use crate::init;
+use crate::namespaces::{self, Numbers};
+use crate::relay::Relay;
+use crate::sandbox::{Network, Sandbox, Writes};
+use crate::seccomp::Filter;
+use crate::support::Obstacle;
+use crate::terminal::Terminal;
+
+/// Where sandboxes are put together.
+#[derive(Debug)]
+pub struct Place {
+    /// An existing directory, hidden in the sandbox' own namespace only.
+    pub scaffold: PathBuf,
+    /// Namespaces to do it in, in which things are mounted that the sandbox shows; own ones without.
+    pub namespaces: Option<Namespaces>,
+}
+
+/// Namespaces that another process of this user made.
+#[derive(Debug)]
+pub struct Namespaces {
+    /// The user namespace, in which this user is root; none for root.
+    pub user: Option<OwnedFd>,
+    /// The mount namespace.
+    pub mounts: OwnedFd,
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub struct Running {
+    init: Pid,
+    relay: Relay,
+    terminal: Terminal,
+    /// Where calls are told of for whose filter somebody asked.
+    pub listener: Option<OwnedFd>,
+    /// The directory of what is written over a tree.
+    pub upper: Option<OwnedFd>,
+    /// Of the directory that keeps what is written. Init has it too.
+    _lock: Option<OwnedFd>,
+}
+
+/// How a command ended: its exit code, or 128 and the number of the signal that ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// As a shell would have it.
+    pub code: u8,
+}
+
+/// What init and the command tell the caller.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Word {
+    /// The tree is there and a new user namespace entered; with the directory of what is written, if there is one.
+    Entered,
+    /// The answer: it has its numbers.
+    Go,
+    /// With the listener of a filter.
+    Listener,
+    /// It doesn't go on.
+    Failed { message: String, obstacle: Option<Obstacle> },
+    /// The command could not be executed.
+    NotExecuted { error: i32 },
+}
+
+impl Sandbox {
+    /// Starts a command. Calls that `asking` says to ask for are told at [`Running::listener`].
+    ///
+    /// This process, which must have a single thread, changes its namespaces and blocks the signals that the command is to get.
+    ///
+    /// # Errors
+    /// [`SandboxError`]; then nothing is left of it.
+    pub fn start(
+        &self,
+        command: &[OsString],
+        place: &Place,
+        asking: Option<&Filter>,
+    ) -> Result<Running, SandboxError> {
+        let lock = self.lock_writes()?;
+        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let terminal = Terminal::of_input();
+        let in_user_namespace = enter(place)?;
+        let relay = Relay::begin().map_err(|source| SandboxError::Namespaces { obstacle: None, source })?;
+        let (ours, theirs) =
+            Channel::pair().map_err(|source| SandboxError::Namespaces { obstacle: None, source })?;
+        let mut flags = CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWPID
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWCGROUP;
+        flags.set(CloneFlags::CLONE_NEWNET, self.network == Network::None);
+        let init = match bare::double(flags.bits()) {
+            Ok(Doubled::Parent(init)) => init,
+            Ok(Doubled::Child) => {
+                drop(ours);
+                init::run(self, command, place, asking, in_user_namespace, theirs)
+            }
+            Err(source) => {
+                return Err(SandboxError::Namespaces { obstacle: Obstacle::to_namespaces(), source });
+            }
+        };
+        drop(theirs);
+        let mut running = Running { init, relay, terminal, listener: None, upper: None, _lock: lock };
+        let numbers =
+            if in_user_namespace { Ok(Numbers::of_user(self.identity, own)) } else { Numbers::unchanged() };
+        match numbers
+            .map_err(SandboxError::io("read", "/proc/self/uid_map".as_ref()))
+            .and_then(|numbers| running.follow_start(&ours, &numbers, command))
+        {
+            Ok(()) => Ok(running),
+            Err(error) => {
+                drop(ours);
+                running.kill();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Sandbox {
+    /// Locks the directory that keeps what is written, if there is one.
+    fn lock_writes(&self) -> Result<Option<OwnedFd>, SandboxError> {
+        let Writes::Keep(kept) = &self.writes else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let lock = rustix::fs::open(kept, flags, Mode::empty()).map_err(SandboxError::io("open", kept))?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(SandboxError::InUse { path: kept.clone() }),
+            result => result.map(|()| Some(lock)).map_err(SandboxError::io("lock", kept)),
+        }
+    }
+}
+
+/// Goes where the tree is to be put together. Returns whether this process is root only there.
+fn enter(place: &Place) -> Result<bool, SandboxError> {
+    let Some(namespaces) = &place.namespaces else { return namespaces::make_own() };
+    let joined = |errno: nix::Error| SandboxError::Holder { action: "join", source: errno.into() };
+    if let Some(user) = &namespaces.user {
+        setns(user.as_fd(), CloneFlags::CLONE_NEWUSER).map_err(joined)?;
+    }
+    setns(namespaces.mounts.as_fd(), CloneFlags::CLONE_NEWNS).map_err(joined)?;
+    Ok(namespaces.user.is_some())
+}
+
+impl Running {
+    /// Waits until the command runs.
+    fn follow_start(
+        &mut self,
+        channel: &Channel,
+        numbers: &Numbers,
+        command: &[OsString],
+    ) -> Result<(), SandboxError> {
+        let lost = |source| SandboxError::Holder { action: "hear of", source };
+        let mut entered = false;
+        while let Some((word, descriptors)) = channel.receive::<Word>().map_err(lost)? {
+            let descriptor = descriptors.into_iter().next();
+            match word {
+                Word::Entered => {
+                    entered = true;
+                    self.upper = descriptor;
+                    numbers.give(self.init).map_err(|source| SandboxError::Namespaces {
+                        obstacle: Obstacle::to_namespaces(),
+                        source,
+                    })?;
+                    // An init that is gone shows as the end of the channel.
+                    let _ = channel.send(&Word::Go, &[]);
+                }
+                Word::Listener => self.listener = descriptor,
+                Word::Failed { message, obstacle } => {
+                    return Err(SandboxError::Inside { message, obstacle });
+                }
+                Word::NotExecuted { error } => {
+                    let program = command.first().cloned().unwrap_or_default();
+                    let source = io::Error::from_raw_os_error(error);
+                    return Err(SandboxError::Command { program, source });
+                }
+                Word::Go => {}
+            }
+        }
+        if entered { Ok(()) } else { Err(SandboxError::Vanished) }
+    }
+
+    /// Waits for the end of the command, and hands it the signals that this process gets meanwhile.
+    ///
+    /// # Errors
+    /// [`SandboxError::Lost`] if the holder of what the sandbox shows ends before: then the command is ended too.
+    /// [`SandboxError::Io`] if the system doesn't let this process wait.
+    pub fn wait(&mut self, kept: Option<&Kept>) -> Result<Exit, SandboxError> {
+        let init = self.init;
+        let look = || Ok(ended(rustix::process::waitpid(Some(init), WaitOptions::NOHANG)?));
+        let code = self
+            .relay
+            .until(look, init, kept.map(Kept::as_fd))
+            .map_err(SandboxError::io("wait for", "the command".as_ref()))?;
+        if code.is_none() {
+            self.kill();
+        }
+        self.terminal.take_back();
+        match (code, kept) {
+            (Some(code), _) => Ok(Exit { code }),
+            (None, kept) => {
+                kept.inspect(|kept| kept.clear());
+                Err(SandboxError::Lost)
+            }
+        }
+    }
+
+    fn kill(&self) {
+        // It may be gone already.
+        let _ = rustix::process::kill_process(self.init, rustix::process::Signal::KILL);
+        let _ = rustix::process::waitpid(Some(self.init), WaitOptions::empty());
+    }
+}
+
+/// The code of a process that has ended.
+pub(crate) fn ended(waited: Option<(Pid, rustix::process::WaitStatus)>) -> Option<u8> {
+    let (_, status) = waited?;
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Some(code as u8),
+        (None, Some(signal)) => Some(128u8.saturating_add(signal as u8)),
+        _ => None,
+    }
+}

@@ -1,0 +1,158 @@
+//! `varve run`: a command in an environment, or with repositories beside the host's own system.
+
+mod bindings;
+pub(crate) mod holder;
+mod software;
+mod variables;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use varve_sandbox::{Account, Identity, Limits, Network, Root, Sandbox, SandboxError, Writes};
+
+use self::bindings::Bindings;
+use self::software::{Chosen, SoftwareOptions};
+use self::variables::VariableOptions;
+use crate::exit_code::ExitCode;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+/// Run a command in an environment, or with repositories at /cvmfs
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  varve run -r software.example.org@v1 -- /cvmfs/software.example.org/bin/tool\n  varve run --env \
+                  analysis-2012 -- ./make-plots\n  varve run --system os.example.org@2024 -- cat /etc/os-release\nNeither root nor \
+                  anything installed is needed. The exit code is the command's, 128 and the number of the signal that ended it, \
+                  or 125, 126, 127 if it could not be started: see docs/operate/run.md."
+)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    software: SoftwareOptions,
+    #[command(flatten)]
+    place: PlaceOptions,
+    #[command(flatten)]
+    variables: VariableOptions,
+    /// The command; without it the environment's own, or a shell
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// What a command sees and may do, beside software.
+#[derive(Args, Debug)]
+pub(crate) struct PlaceOptions {
+    /// Show a directory or file of the host too, at the same path or at DST; ro: read-only; may be repeated
+    #[arg(long = "bind", value_name = "SRC[:DST[:ro]]")]
+    binds: Vec<OsString>,
+    /// Show the home directory in an environment
+    #[arg(long)]
+    home: bool,
+    /// Don't show the working directory in an environment
+    #[arg(long)]
+    no_directory: bool,
+    /// Start in this directory, as seen from inside
+    #[arg(short = 'C', long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Keep what is written to the environment in this directory, and find it there next time
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Be root inside
+    #[arg(long)]
+    as_root: bool,
+    /// Reach nothing over the network
+    #[arg(long)]
+    no_network: bool,
+    /// The host's name as seen from inside
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
+    /// Keep what was mounted for so many seconds after the end
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    linger: u64,
+}
+
+impl Run {
+    pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
+        match self.exit_code(invocation) {
+            // What follows is for who called: the end of the command is the end of this.
+            Ok(code) => std::process::exit(i32::from(code)),
+            Err(failure) => Err(failure.not_run()),
+        }
+    }
+
+    fn exit_code(self, invocation: &Invocation) -> Result<u8, Failure> {
+        let Chosen { system, software, entry, variables, .. } = self.software.choose(invocation)?;
+        let held = holder::hold(invocation, system.as_ref(), &software, self.place.linger)?;
+        let in_environment = matches!(held.root, Root::Tree(_));
+        let identity = if self.place.as_root { Identity::Root } else { Identity::Own };
+        let account = account(invocation, identity);
+        let Bindings { mut binds, directory } = bindings::of(&self.place, &account, in_environment)?;
+        binds.extend(held.binds);
+        let directory = self
+            .place
+            .directory
+            .or_else(|| entry.as_ref()?.directory.as_ref().map(PathBuf::from))
+            .unwrap_or(directory);
+        let command = match (self.command, entry) {
+            (command, _) if !command.is_empty() => command,
+            (_, Some(entry)) => entry.command.into_iter().map(OsString::from).collect(),
+            (_, None) => vec![self.variables.shell(invocation, in_environment)],
+        };
+        let sandbox = Sandbox {
+            root: held.root,
+            writes: self.place.keep.as_deref().map_or(Ok(Writes::Discard), keep)?,
+            binds,
+            directory,
+            variables: self.variables.all(&account, in_environment, variables),
+            identity,
+            account: Some(account),
+            network: if self.place.no_network { Network::None } else { Network::Host },
+            limits: Limits::default(),
+            hostname: self.place.hostname,
+        };
+        let mut running = sandbox.start(&command, &held.place, None)?;
+        Ok(running.wait(held.kept.as_ref())?.code)
+    }
+}
+
+/// The directory that keeps what is written, made if it isn't there.
+fn keep(directory: &Path) -> Result<Writes, Failure> {
+    let failed = |error| Failure::io("keep in", directory, error);
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    Ok(Writes::Keep(directory.canonicalize().map_err(failed)?))
+}
+
+/// The user, as the command is to see it.
+fn account(invocation: &Invocation, identity: Identity) -> Account {
+    let (user, group) = match identity {
+        Identity::Own => (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()),
+        Identity::Root => (0, 0),
+    };
+    let root = user == 0;
+    let name = invocation.environment.user.clone().filter(|_| !root);
+    let home = invocation.environment.home.clone().filter(|_| identity == Identity::Own);
+    let default = if root { "/root" } else { "/home/user" };
+    Account {
+        user,
+        group,
+        name: name.unwrap_or_else(|| if root { "root" } else { "user" }.to_owned()),
+        home: home.unwrap_or_else(|| default.into()),
+    }
+}
+
+impl From<SandboxError> for Failure {
+    fn from(error: SandboxError) -> Self {
+        let hint = error.hint();
+        let code = match &error {
+            SandboxError::Command { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                ExitCode::CommandNotFound
+            }
+            SandboxError::Command { .. } => ExitCode::NotExecutable,
+            _ => ExitCode::NotRun,
+        };
+        let failure = Self::new(code, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
