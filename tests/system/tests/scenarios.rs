@@ -12,8 +12,12 @@ mod configured;
 mod documentation;
 #[path = "scenarios/elsewhere.rs"]
 mod elsewhere;
+#[path = "scenarios/ended.rs"]
+mod ended;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
+#[path = "scenarios/hostile.rs"]
+mod hostile;
 #[path = "scenarios/images.rs"]
 mod images;
 #[path = "scenarios/ingest.rs"]
