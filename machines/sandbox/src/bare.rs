@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _};
 
 use nix::libc;
 use rustix::process::Pid;
@@ -63,25 +63,14 @@ pub(crate) fn close_on_exec(first: u32) -> io::Result<()> {
 
 /// Installs a filter of system calls for this thread, which has given up new privileges.
 pub(crate) fn install_filter(instructions: &[libc::sock_filter]) -> io::Result<()> {
-    seccomp(instructions, 0).map(drop)
-}
-
-/// As [`install_filter`], and returns where calls are told of whose verdict is to ask.
-pub(crate) fn install_listening_filter(instructions: &[libc::sock_filter]) -> io::Result<OwnedFd> {
-    let descriptor = seccomp(instructions, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
-    // SAFETY: with this flag the call returns a new descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as i32) })
-}
-
-fn seccomp(instructions: &[libc::sock_filter], flags: libc::c_ulong) -> io::Result<libc::c_long> {
     let program = libc::sock_fprog {
         len: u16::try_from(instructions.len()).map_err(|_| io::ErrorKind::InvalidInput)?,
         filter: instructions.as_ptr().cast_mut(),
     };
     // SAFETY: the kernel copies the program, which is as long as is said.
     let answer =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
-    done(answer)
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    done(answer).map(drop)
 }
 
 /// Lets children of this process disappear when they end, without being waited for.

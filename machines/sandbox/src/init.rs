@@ -17,12 +17,13 @@ use rustix::process::{Pid, WaitOptions};
 use crate::bare::{self, Doubled};
 use crate::channel::Channel;
 use crate::error::SandboxError;
+use crate::fill;
 use crate::launch::{Place, Word, ended};
 use crate::mounts;
 use crate::privileges;
 use crate::relay::Relay;
 use crate::sandbox::{Network, Sandbox};
-use crate::seccomp::{self, Filter};
+use crate::seccomp;
 use crate::tree;
 
 /// Why nothing was run, for who isn't told otherwise.
@@ -33,11 +34,11 @@ pub(crate) fn run(
     sandbox: &Sandbox,
     command: &[OsString],
     place: &Place,
-    asking: Option<&Filter>,
+    watched: bool,
     in_user_namespace: bool,
     channel: Channel,
 ) -> ! {
-    match start(sandbox, command, place, asking, in_user_namespace, &channel) {
+    match start(sandbox, command, place, watched, in_user_namespace, &channel) {
         Ok((command, relay)) => {
             drop(channel);
             let code = attend(command, &relay).unwrap_or(NOT_RUN as u8);
@@ -72,7 +73,7 @@ fn start(
     sandbox: &Sandbox,
     command: &[OsString],
     place: &Place,
-    asking: Option<&Filter>,
+    watched: bool,
     in_user_namespace: bool,
     channel: &Channel,
 ) -> Result<(Pid, Relay), SandboxError> {
@@ -111,7 +112,7 @@ fn start(
             privileges::end_with_parent().map_err(failed("bind to its caller"))?;
             Ok((command, relay))
         }
-        Doubled::Child => become_command(sandbox, command, asking, channel),
+        Doubled::Child => become_command(sandbox, command, watched, channel),
     }
 }
 
@@ -127,8 +128,8 @@ fn is_left(channel: &Channel) -> bool {
 }
 
 /// Becomes the command.
-fn become_command(sandbox: &Sandbox, command: &[OsString], asking: Option<&Filter>, channel: &Channel) -> ! {
-    let error = match prepare(sandbox, asking, channel) {
+fn become_command(sandbox: &Sandbox, command: &[OsString], watched: bool, channel: &Channel) -> ! {
+    let error = match prepare(sandbox, watched, channel) {
         Ok(()) => {
             let mut words = command.iter().map(OsString::as_os_str);
             let program = words.next().unwrap_or(OsStr::new(""));
@@ -151,16 +152,17 @@ fn is_nowhere(sandbox: &Sandbox, program: &OsStr) -> bool {
         && !std::env::split_paths(path).any(|directory| directory.join(program).is_file())
 }
 
-fn prepare(sandbox: &Sandbox, asking: Option<&Filter>, channel: &Channel) -> Result<(), SandboxError> {
+fn prepare(sandbox: &Sandbox, watched: bool, channel: &Channel) -> Result<(), SandboxError> {
     if rustix::process::chdir(&sandbox.directory).is_err() {
         rustix::process::chdir("/").map_err(failed("find a directory for"))?;
     }
     close_directories().map_err(failed("close descriptors for"))?;
     bare::close_on_exec(3).map_err(failed("close descriptors for"))?;
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(failed("give signals to"))?;
-    if let Some(asking) = asking {
-        let listener =
-            bare::install_listening_filter(asking.instructions()).map_err(failed("filter calls of"))?;
+    if watched {
+        let listener = fill::Listener::install()
+            .map_err(|error| SandboxError::Inside { message: error.to_string(), obstacle: None })?
+            .into_descriptor();
         channel.send(&Word::Listener, &[listener.as_fd()]).map_err(failed("speak of"))?;
     }
     bare::install_filter(seccomp::profile().instructions()).map_err(failed("filter calls of"))

@@ -25,13 +25,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::bare::{self, Doubled};
 use crate::channel::Channel;
+use crate::collect::Collection;
 use crate::error::SandboxError;
+use crate::fill::Listener;
 use crate::holder::Kept;
 use crate::init;
+use crate::limits::Group;
 use crate::namespaces::{self, Numbers};
 use crate::relay::Relay;
-use crate::sandbox::{Network, Sandbox, Writes};
-use crate::seccomp::Filter;
+use crate::sandbox::{Identity, Network, Sandbox, Writes};
 use crate::support::Obstacle;
 use crate::terminal::Terminal;
 
@@ -59,10 +61,13 @@ pub struct Running {
     init: Pid,
     relay: Relay,
     terminal: Terminal,
-    /// Where calls are told of for whose filter somebody asked.
-    pub listener: Option<OwnedFd>,
+    /// Where the calls of a watched command are told.
+    pub listener: Option<Listener>,
     /// The directory of what is written over a tree.
-    pub upper: Option<OwnedFd>,
+    upper: Option<OwnedFd>,
+    /// Whose that is, where only one user has a number.
+    owner: Option<(u32, u32)>,
+    group: Option<Group>,
     /// Of the directory that keeps what is written. Init has it too.
     _lock: Option<OwnedFd>,
 }
@@ -90,7 +95,8 @@ pub(crate) enum Word {
 }
 
 impl Sandbox {
-    /// Starts a command. Calls that `asking` says to ask for are told at [`Running::listener`].
+    /// Starts a command. Where it is to be `watched`, what it asks for is told at [`Running::listener`]. `kept` cleans up after
+    /// this process, should that be killed.
     ///
     /// This process, which must have a single thread, changes its namespaces and blocks the signals that the command is to get.
     ///
@@ -100,9 +106,14 @@ impl Sandbox {
         &self,
         command: &[OsString],
         place: &Place,
-        asking: Option<&Filter>,
+        watched: bool,
+        kept: Option<&Kept>,
     ) -> Result<Running, SandboxError> {
         let lock = self.lock_writes()?;
+        let group = Group::of(&self.limits)?;
+        if let (Some(group), Some(kept)) = (&group, kept) {
+            kept.remove_at_end(group.path())?;
+        }
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let terminal = Terminal::of_input();
         let in_user_namespace = enter(place)?;
@@ -119,14 +130,17 @@ impl Sandbox {
             Ok(Doubled::Parent(init)) => init,
             Ok(Doubled::Child) => {
                 drop(ours);
-                init::run(self, command, place, asking, in_user_namespace, theirs)
+                init::run(self, command, place, watched, in_user_namespace, theirs)
             }
             Err(source) => {
                 return Err(SandboxError::Namespaces { obstacle: Obstacle::to_namespaces(), source });
             }
         };
         drop(theirs);
-        let mut running = Running { init, relay, terminal, listener: None, upper: None, _lock: lock };
+        let inside = if self.identity == Identity::Root { (0, 0) } else { own };
+        let owner = in_user_namespace.then_some(inside);
+        let mut running =
+            Running { init, relay, terminal, listener: None, upper: None, owner, group, _lock: lock };
         let numbers =
             if in_user_namespace { Ok(Numbers::of_user(self.identity, own)) } else { Numbers::unchanged() };
         match numbers
@@ -183,6 +197,7 @@ impl Running {
                 Word::Entered => {
                     entered = true;
                     self.upper = descriptor;
+                    self.group.as_ref().map_or(Ok(()), |group| group.take(self.init))?;
                     numbers.give(self.init).map_err(|source| SandboxError::Namespaces {
                         obstacle: Obstacle::to_namespaces(),
                         source,
@@ -190,7 +205,7 @@ impl Running {
                     // An init that is gone shows as the end of the channel.
                     let _ = channel.send(&Word::Go, &[]);
                 }
-                Word::Listener => self.listener = descriptor,
+                Word::Listener => self.listener = descriptor.map(Listener::from_descriptor),
                 Word::Failed { message, obstacle } => {
                     return Err(SandboxError::Inside { message, obstacle });
                 }
@@ -228,6 +243,14 @@ impl Running {
                 Err(SandboxError::Lost)
             }
         }
+    }
+
+    /// Collects what was written over a tree. To be called after the end of the command.
+    ///
+    /// # Errors
+    /// [`SandboxError::Io`].
+    pub fn collect(&self, into: Collection) -> Result<(), SandboxError> {
+        self.upper.as_ref().map_or(Ok(()), |upper| into.take(upper, self.owner))
     }
 
     fn kill(&self) {

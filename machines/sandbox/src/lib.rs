@@ -13,6 +13,8 @@
 //! | seccomp | the system calls that it may make |
 //! | relay, terminal | signals and the terminal |
 //! | holder | the process that keeps things mounted for a user's sandboxes |
+//! | limits | what a command may use: control groups |
+//! | collect | what was written, as an archive or a directory |
 //! | namespaces | user namespaces and their numbers |
 //! | support | what of a host stands in the way |
 //! | channel | messages between processes |
@@ -23,11 +25,13 @@
 
 mod bare;
 mod channel;
+mod collect;
 mod error;
 pub mod fill;
 pub mod holder;
 mod init;
 mod launch;
+mod limits;
 mod mounts;
 mod namespaces;
 mod privileges;
@@ -38,8 +42,8 @@ mod support;
 mod terminal;
 mod tree;
 
+pub use collect::Collection;
 pub use error::SandboxError;
 pub use launch::{Exit, Namespaces, Place, Running};
 pub use sandbox::{Access, Account, Bind, Identity, Limits, Network, Root, Sandbox, Writes};
-pub use seccomp::{Condition, Filter, Machine, Rule, Verdict};
 pub use support::Obstacle;

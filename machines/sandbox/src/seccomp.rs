@@ -11,4 +11,3 @@ mod profile;
 mod program;
 
 pub(crate) use self::profile::profile;
-pub use self::program::{Condition, Filter, Machine, Rule, Verdict};

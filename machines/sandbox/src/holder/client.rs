@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::door::Door;
 use super::{Answer, Join, Wanted};
@@ -76,6 +76,13 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Has the holder remove a control group at the end of this run.
+    pub(crate) fn remove_at_end(&self, group: &Path) -> Result<(), SandboxError> {
+        self.connection
+            .send(&group, &[])
+            .map_err(|source| SandboxError::Holder { action: "speak to", source })
+    }
+
     /// After the holder has ended: takes its socket away.
     pub(crate) fn clear(&self) {
         self.door.clear();

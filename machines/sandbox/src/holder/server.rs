@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use super::{Answer, Join};
 use crate::bare::{self, Doubled};
 use crate::channel::Channel;
 use crate::error::SandboxError;
+use crate::limits;
 use crate::mounts::{Attributes, Detached};
 use crate::namespaces;
 
@@ -134,7 +135,11 @@ impl Holder<'_> {
         let descriptors: Vec<_> = self.namespaces.iter().map(|namespace| namespace.as_fd()).collect();
         let answer = Answer::Joined { trees, scaffold: self.scaffold.to_owned() };
         if channel.send(&answer, &descriptors).is_ok() {
-            while let Ok(Some(_)) = channel.receive::<serde::de::IgnoredAny>() {}
+            let mut groups = vec![];
+            while let Ok(Some((group, _))) = channel.receive::<PathBuf>() {
+                groups.push(group);
+            }
+            groups.iter().for_each(|group| limits::remove(group));
             std::thread::sleep(Duration::from_secs(linger.min(LONGEST_LINGER)));
         }
     }

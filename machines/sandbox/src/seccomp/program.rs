@@ -11,7 +11,7 @@ use nix::libc::{self, sock_filter};
 
 /// A kind of machine whose programs a kernel runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Machine {
+pub(crate) enum Machine {
     /// 64 bits of Intel and AMD.
     X86_64,
     /// Their 32 bits, whose programs run on their 64 too.
@@ -22,19 +22,17 @@ pub enum Machine {
 
 /// What becomes of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is made.
     Allow,
     /// It fails with this error number.
     Fail(u16),
-    /// Who listens at the filter decides.
-    Ask,
 }
 
 /// When a rule holds, beside the number of the call. Only the lower 32 bits of an argument are looked at: the kernel takes no
 /// more of those that rules are about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
+pub(crate) enum Condition {
     /// Whatever the arguments are.
     Always,
     /// The argument has one of these bits.
@@ -62,18 +60,18 @@ pub enum Condition {
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// Its number on the machine.
-    pub call: u32,
+    pub(crate) call: u32,
     /// When this holds.
-    pub condition: Condition,
+    pub(crate) condition: Condition,
     /// What becomes of it then.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
 }
 
 /// A whole filter. The first rule that holds decides; a call without one is made.
 #[derive(Clone, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     instructions: Vec<sock_filter>,
 }
 
@@ -94,7 +92,7 @@ const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
 impl Machine {
     /// The machines whose programs this one runs, itself first.
-    pub fn here() -> &'static [Self] {
+    pub(crate) fn here() -> &'static [Self] {
         if cfg!(target_arch = "aarch64") { &[Self::Aarch64] } else { &[Self::X86_64, Self::X86] }
     }
 
@@ -111,7 +109,7 @@ impl Machine {
 impl Filter {
     /// A filter of rules for each machine. A call with a number above `last_known`, and any of another machine, is said not to
     /// exist.
-    pub fn new(machines: &[(Machine, Vec<Rule>)], last_known: Option<u32>) -> Self {
+    pub(crate) fn new(machines: &[(Machine, Vec<Rule>)], last_known: Option<u32>) -> Self {
         let mut instructions = vec![];
         for (machine, rules) in machines {
             let body = of_machine(rules, last_known);
@@ -179,7 +177,6 @@ fn action(verdict: Verdict) -> u32 {
     match verdict {
         Verdict::Allow => libc::SECCOMP_RET_ALLOW,
         Verdict::Fail(errno) => libc::SECCOMP_RET_ERRNO | u32::from(errno),
-        Verdict::Ask => libc::SECCOMP_RET_USER_NOTIF,
     }
 }
 
@@ -240,7 +237,6 @@ pub(super) mod tests {
             rule(8, Condition::AnyBit { argument: 1, bits: 0b110 }),
             rule(9, Condition::OneOf { argument: 0, values: vec![3, 5] }),
             rule(10, Condition::NoneOf { argument: 0, values: vec![3, 5] }),
-            Rule { call: 11, condition: Condition::Always, verdict: Verdict::Ask },
         ];
         let filter = Filter::new(&[(Machine::X86_64, rules), (Machine::X86, vec![])], Some(100));
         let says = |call, arguments: &[u64]| verdict(&filter, Machine::X86_64, call, arguments);
@@ -252,7 +248,6 @@ pub(super) mod tests {
         assert_eq!((says(10, &[4]), says(10, &[5]), says(10, &[3])), (fail, allow, allow));
         // The kernel looks at the lower half only, and so does the rule.
         assert_eq!(says(9, &[0xffff_ffff_0000_0005]), fail);
-        assert_eq!(says(11, &[]), action(Verdict::Ask));
         let missing = action(Verdict::Fail(libc::ENOSYS as u16));
         assert_eq!((says(100, &[]), says(101, &[]), says(X32 | 6, &[])), (allow, missing, missing));
         assert_eq!(verdict(&filter, Machine::X86, 7, &[]), allow);

@@ -9,7 +9,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use varve_sandbox::{Account, Identity, Limits, Network, Root, Sandbox, SandboxError, Writes};
+use varve_sandbox::{Account, Collection, Identity, Limits, Network, Root, Sandbox, SandboxError, Writes};
+use varve_store::ByteSize;
 
 use self::bindings::Bindings;
 use self::software::{Chosen, SoftwareOptions};
@@ -54,8 +55,11 @@ pub(crate) struct PlaceOptions {
     #[arg(short = 'C', long, value_name = "DIR")]
     directory: Option<PathBuf>,
     /// Keep what is written to the environment in this directory, and find it there next time
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "collect")]
     keep: Option<PathBuf>,
+    /// Put what was written to the environment into an archive, or a directory, that isn't there yet
+    #[arg(long, value_name = "FILE.tar|DIR")]
+    collect: Option<PathBuf>,
     /// Be root inside
     #[arg(long)]
     as_root: bool,
@@ -65,6 +69,15 @@ pub(crate) struct PlaceOptions {
     /// The host's name as seen from inside
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
+    /// The most memory of all processes together, such as 2GiB
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+    /// The most processor time, such as 1.5 processors
+    #[arg(long, value_name = "NUMBER", value_parser = millicpus)]
+    cpus: Option<u64>,
+    /// The most processes and threads
+    #[arg(long, value_name = "NUMBER")]
+    processes: Option<u64>,
     /// Keep what was mounted for so many seconds after the end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     linger: u64,
@@ -97,6 +110,18 @@ impl Run {
             (_, Some(entry)) => entry.command.into_iter().map(OsString::from).collect(),
             (_, None) => vec![self.variables.shell(invocation, in_environment)],
         };
+        if !in_environment && (self.place.keep.is_some() || self.place.collect.is_some()) {
+            return Err(Failure::usage(
+                "what is written goes to the host, where no operating system is shown",
+            )
+            .hint("name one with --env or --system"));
+        }
+        let limits = Limits {
+            memory: self.place.memory.map(ByteSize::get),
+            millicpus: self.place.cpus,
+            processes: self.place.processes,
+        };
+        let collection = self.place.collect.as_deref().map(Collection::create).transpose()?;
         let sandbox = Sandbox {
             root: held.root,
             writes: self.place.keep.as_deref().map_or(Ok(Writes::Discard), keep)?,
@@ -106,11 +131,21 @@ impl Run {
             identity,
             account: Some(account),
             network: if self.place.no_network { Network::None } else { Network::Host },
-            limits: Limits::default(),
+            limits,
             hostname: self.place.hostname,
         };
-        let mut running = sandbox.start(&command, &held.place, None)?;
-        Ok(running.wait(held.kept.as_ref())?.code)
+        let mut running = sandbox.start(&command, &held.place, false, held.kept.as_ref())?;
+        let exit = running.wait(held.kept.as_ref())?;
+        collection.map_or(Ok(()), |collection| running.collect(collection))?;
+        Ok(exit.code)
+    }
+}
+
+/// Thousandths of a processor.
+fn millicpus(text: &str) -> Result<u64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.001..=1e6).contains(&number) => Ok((number * 1000.0).round() as u64),
+        _ => Err("expected a number of processors, such as 1.5".to_owned()),
     }
 }
 

@@ -96,6 +96,20 @@ fn what_is_written_is_dropped_or_kept() {
             sandboxes.inside(&["--as-root"], "ls /etc/os-release; ls /etc/one || true"),
             "/etc/os-release\n"
         );
+        let archive = sandboxes.work().join("out.tar");
+        let collect = ["--as-root", "--collect", archive.to_str().unwrap()];
+        sandboxes.inside(&collect, "echo one > /etc/one; rm /etc/os-release; echo two > beside");
+        let listed = std::process::Command::new("tar").args(["-tf"]).arg(&archive).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&listed.stdout), "etc\netc/one\netc/.wh.os-release\n");
+        // What is there is not overwritten, and a limit that can't be had is not left out.
+        assert_eq!(sandboxes.call(&sandboxes.arguments(&collect, "true")).code, Some(125));
+        let limited = sandboxes.call(&sandboxes.arguments(&["--memory", "1GiB"], "echo runs"));
+        assert!(
+            limited.code == Some(0)
+                || limited.code == Some(125) && limited.stderr.contains("cannot limit memory"),
+            "{}",
+            limited.stderr
+        );
         // One at a time.
         let both = sandboxes.call_script(&format!(
             "\"$VARVE\" run --system {0} --keep kept -- sh -c 'touch ready; while ! [ -e go ]; do sleep 0.05; done' & while ! [ \
