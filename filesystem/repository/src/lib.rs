@@ -16,6 +16,7 @@ mod manifest;
 mod meta_info;
 mod name;
 mod pkcs7;
+mod proof;
 mod public_keys;
 mod reference;
 mod reflog;
@@ -51,6 +52,7 @@ pub use manifest::{DEFAULT_TTL, Manifest, ManifestError, ManifestFields, SignedM
 pub use meta_info::{META_INFO_LIMIT, MetaInfo, MetaInfoError};
 pub use name::{EntryName, NameError, RepositoryName, RepositoryPath};
 pub use pkcs7::Pkcs7Error;
+pub use proof::{Proof, ProofAge, Proven, ProvenRoot};
 pub use public_keys::{PublicKeys, PublicKeysError};
 pub use reference::Reference;
 pub use reflog::{LoggedObject, Reflog};

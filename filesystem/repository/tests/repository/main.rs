@@ -8,6 +8,7 @@ mod documentation;
 mod fixture;
 mod history;
 mod pkcs7;
+mod proof;
 mod reflog;
 mod repository;
 mod signing;
