@@ -14,6 +14,7 @@ mod expand;
 mod family;
 mod index;
 mod list;
+mod listed;
 mod location;
 mod lock;
 mod locking;
@@ -36,6 +37,7 @@ pub use expand::ExpandError;
 pub use family::{Family, UnknownFamily};
 pub use index::{Index, IndexAccess, IndexError, IndexFault, IndexSource, UniverseError, universe};
 pub use list::{Exclusions, ListError, ListedIndex, Request, ShoppingList, Subject};
+pub use listed::{PackageDifference, PackageList};
 pub use location::{LocationError, MirrorUrl, PackagePath};
 pub use lock::{ListOrigin, Lock, LockError, LockedIndex, LockedPackage};
 pub use locking::{
