@@ -30,10 +30,10 @@ mod error;
 mod head;
 mod held;
 mod log;
-mod needs;
+pub(crate) mod needs;
 mod schedule;
 mod tags;
-mod walk;
+pub(crate) mod walk;
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};

@@ -9,21 +9,21 @@ use varve_repository::{
 
 /// An object, and the most stored bytes that it can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Need {
-    pub(super) name: ObjectName,
-    pub(super) limit: u64,
+pub(crate) struct Need {
+    pub(crate) name: ObjectName,
+    pub(crate) limit: u64,
 }
 
 /// All that a catalog names.
-pub(super) struct Needs {
+pub(crate) struct Needs {
     /// Each object once.
-    pub(super) objects: Vec<Need>,
-    pub(super) nested: Vec<CatalogReference>,
+    pub(crate) objects: Vec<Need>,
+    pub(crate) nested: Vec<CatalogReference>,
 }
 
 impl Needs {
     /// Reads a stored catalog. What `bind_mountpoints` names are root catalogs of other revisions and none of its needs.
-    pub(super) fn of(stored: &[u8], reference: &CatalogReference) -> Result<Self, RepositoryError> {
+    pub(crate) fn of(stored: &[u8], reference: &CatalogReference) -> Result<Self, RepositoryError> {
         let unusable = |source| RepositoryError::Catalog {
             path: reference.path.to_string(),
             hash: reference.hash,

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What it means that something does not exist at the source.
 #[derive(Clone, Copy)]
-pub(super) enum Absence {
+pub(crate) enum Absence {
     /// The revision is not complete.
     Fails {
         /// Its number.
@@ -44,15 +44,15 @@ pub(super) enum Absence {
 
 /// What has been done so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    pub(super) catalogs: u64,
-    pub(super) objects: u64,
-    pub(super) bytes: u64,
-    pub(super) present: u64,
+pub(crate) struct Told {
+    pub(crate) catalogs: u64,
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+    pub(crate) present: u64,
 }
 
 /// What all walks of a replication share.
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     mirror: &'a Mirror<'a>,
     request: &'a MirrorRequest,
     /// Whether stored objects are read before they are relied on.
@@ -66,7 +66,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         mirror: &'a Mirror<'a>,
         request: &'a MirrorRequest,
         doubtful: bool,
@@ -86,7 +86,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Makes the replica hold all that these root catalogs reach. Returns those of which something was lost, and why.
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         roots: Vec<CatalogReference>,
         absence: Absence,
@@ -112,7 +112,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What all walks have done.
-    pub(super) fn told(&self) -> Told {
+    pub(crate) fn told(&self) -> Told {
         Told {
             catalogs: self.catalogs.load(Ordering::Relaxed),
             objects: self.objects.load(Ordering::Relaxed),
