@@ -7,11 +7,13 @@
 //! | cvmfs | CernVM-FS's files and names |
 //! | own | `client.toml` |
 //! | nearby | the order of servers by distance, remembered |
+//! | reach | where a repository is read from |
 //! | resolved | what the settings lead to: servers, proxies, keys |
 
 mod cvmfs;
 pub(crate) mod nearby;
 mod own;
+pub(crate) mod reach;
 mod resolved;
 mod settings;
 mod shell;
@@ -23,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use varve_repository::RepositoryName;
 use varve_store::HttpConfigError;
 
-pub(crate) use self::settings::{Origin, Section, Settings, Size};
+pub(crate) use self::settings::{Origin, Section, Settings, Size, Sourced};
 pub(crate) use self::shell::Note;
 use crate::places::Places;
 

@@ -12,6 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use varve_environment::{Environment, EnvironmentId, EnvironmentName, IdPrefix, LARGEST_DOCUMENT, TextError};
 
 use crate::exit_code::ExitCode;
@@ -20,6 +21,10 @@ use crate::places::Places;
 
 /// What the names of documents end in.
 const SUFFIX: &str = ".toml";
+
+/// What the names of files and directories begin with that are being written.
+const NEW_FILE: &str = ".new";
+const NEW_LINK: &str = ".link";
 
 /// The kept environments.
 #[derive(Clone, Debug)]
@@ -123,6 +128,7 @@ impl Environments {
         replace: bool,
     ) -> Result<(), Failure> {
         let id = environment.id();
+        let _lock = self.lock()?;
         if let Some(name) = name {
             self.check_free(name, id, replace)?;
         }
@@ -215,7 +221,7 @@ impl Environments {
     fn link(&self, name: &EnvironmentName, id: EnvironmentId) -> Result<(), Failure> {
         let link = self.directory.join(name.as_str());
         let made = (|| {
-            let scratch = tempfile::Builder::new().prefix(".link").tempdir_in(&self.directory)?;
+            let scratch = tempfile::Builder::new().prefix(NEW_LINK).tempdir_in(&self.directory)?;
             let new = scratch.path().join("new");
             symlink(format!("{}{SUFFIX}", id.digits()), &new)?;
             fs::rename(&new, &link)
@@ -223,12 +229,29 @@ impl Environments {
         made.map_err(|error| Failure::io("make", &link, error))
     }
 
+    /// Lets one process at a time write, and removes what one that was killed left.
+    fn lock(&self) -> Result<fs::File, Failure> {
+        let locked = (|| {
+            fs::create_dir_all(&self.directory)?;
+            let directory = fs::File::open(&self.directory)?;
+            flock(&directory, FlockOperation::LockExclusive)?;
+            for left in fs::read_dir(&self.directory)? {
+                let left = left?;
+                match left.file_name().as_encoded_bytes() {
+                    name if name.starts_with(NEW_FILE.as_bytes()) => fs::remove_file(left.path())?,
+                    name if name.starts_with(NEW_LINK.as_bytes()) => fs::remove_dir_all(left.path())?,
+                    _ => {}
+                }
+            }
+            Ok(directory)
+        })();
+        locked.map_err(|error: io::Error| Failure::io("write to", &self.directory, error))
+    }
+
     /// Writes a file that is there whole, or not.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-        fs::create_dir_all(&self.directory)
-            .map_err(|error| Failure::io("create directory", &self.directory, error))?;
         let written = (|| {
-            let mut file = tempfile::Builder::new().prefix(".new").tempfile_in(&self.directory)?;
+            let mut file = tempfile::Builder::new().prefix(NEW_FILE).tempfile_in(&self.directory)?;
             file.write_all(bytes)?;
             file.as_file().sync_all()?;
             file.persist(path)?;

@@ -14,11 +14,12 @@ use varve_image::{
 };
 use varve_packages::TreeError;
 use varve_publish::{CollectError, LockError, PublishError, TransactionError};
-use varve_replicate::{MirrorError, ServeError};
+use varve_replicate::{ArrivalError, MirrorError, ServeError};
 use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
 
 use crate::client::ClientError;
+use crate::client::reach::ReachError;
 use crate::exit_code::ExitCode;
 use crate::output::Output;
 use crate::scratch::ScratchError;
@@ -168,6 +169,7 @@ impl From<RepositoryError> for Failure {
             error if error.is_integrity() => ExitCode::Integrity,
             error if error.is_absence() => ExitCode::NotFound,
             error if error.is_timeout() => ExitCode::Transport,
+            error if matches!(error.met(), RepositoryError::NoSuchRevision { .. }) => ExitCode::NotFound,
             _ => ExitCode::Failure,
         };
         Self::new(code, error)
@@ -178,6 +180,24 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         Self::usage_error(error)
             .hint("`varve config NAME` shows every value and the file that it comes from; see docs/operate/client.md")
+    }
+}
+
+impl From<ReachError> for Failure {
+    fn from(error: ReachError) -> Self {
+        match error {
+            ReachError::Client(error) => error.into(),
+            ReachError::Local(error) => error.into(),
+            ReachError::Store(error) => error.into(),
+            error => Self::usage_error(error),
+        }
+    }
+}
+
+impl From<ArrivalError> for Failure {
+    fn from(error: ArrivalError) -> Self {
+        let code = if error.is_integrity() { ExitCode::Integrity } else { ExitCode::Failure };
+        Self::new(code, error)
     }
 }
 

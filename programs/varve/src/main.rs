@@ -7,6 +7,7 @@ mod bench;
 mod cli;
 mod client;
 mod commands;
+mod copies;
 mod demo;
 mod environment;
 mod environments;

@@ -18,6 +18,7 @@ pub(crate) struct Places {
     packages: PathBuf,
     machines: PathBuf,
     environments: PathBuf,
+    copies: PathBuf,
     cache: PathBuf,
     run: PathBuf,
     cvmfs: PathBuf,
@@ -114,6 +115,11 @@ impl Places {
         &self.environments
     }
 
+    /// What environments need and what is kept of it: revisions, proofs of revisions, images.
+    pub(crate) fn copies(&self) -> &Path {
+        &self.copies
+    }
+
     /// What was fetched and can be fetched again.
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
@@ -136,6 +142,7 @@ impl Places {
             packages: home.join("packages"),
             machines: home.join("machines"),
             environments: home.join("environments"),
+            copies: home.join("copies"),
             cache: home.join("cache"),
             run: home.join("run"),
             cvmfs: home.join("config/cvmfs"),
@@ -151,6 +158,7 @@ impl Places {
             packages: state.join("packages"),
             machines: state.join("machines"),
             environments: state.join("environments"),
+            copies: state.join("copies"),
             cache,
             run,
             cvmfs: PathBuf::from("/etc/cvmfs"),
@@ -193,6 +201,7 @@ mod tests {
             places.settings(&name),
             places.machines().join("NAME"),
             places.environments().to_owned(),
+            places.copies().to_owned(),
             places.cache().to_owned(),
             places.run().to_owned(),
         ]

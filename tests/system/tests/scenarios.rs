@@ -14,6 +14,8 @@ mod documentation;
 mod elsewhere;
 #[path = "scenarios/ended.rs"]
 mod ended;
+#[path = "scenarios/environments.rs"]
+mod environments;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
 #[path = "scenarios/hostile.rs"]

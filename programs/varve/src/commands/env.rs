@@ -1,9 +1,17 @@
 //! `varve env`: environments, named by their versions.
 
+mod archive;
+mod compare;
+mod effort;
+mod export;
+mod freeze;
 mod import;
+mod keep;
 mod list;
+mod opened;
 mod remove;
 mod show;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -21,15 +29,25 @@ pub(crate) struct Env {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Import(import::Import),
+    Freeze(freeze::Freeze),
     List(list::List),
     Show(show::Show),
+    Compare(compare::Compare),
+    Verify(verify::Verify),
+    Export(export::Export),
+    Import(import::Import),
+    Keep(keep::Keep),
     Remove(remove::Remove),
 }
 
 impl Env {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         match self.verb {
+            Verb::Freeze(verb) => verb.run(invocation),
+            Verb::Export(verb) => verb.run(invocation),
+            Verb::Compare(verb) => verb.run(invocation),
+            Verb::Verify(verb) => verb.run(invocation),
+            Verb::Keep(verb) => verb.run(invocation),
             Verb::Import(verb) => verb.run(invocation),
             Verb::List(verb) => verb.run(invocation),
             Verb::Show(verb) => verb.run(invocation),

@@ -164,10 +164,7 @@ impl Mount {
                 raw_links: self.raw_links,
                 cache: absolute(vec![cache])?.remove(0),
                 cache_quota: quota,
-                nearby: places.cache().join("nearby"),
-                local_repositories: places.repositories(),
-                local_keys: places.keys().to_owned(),
-                local_config: places.config().to_owned(),
+                places: places.clone(),
             },
             one: target.clone(),
             deadline: self.deadline,
@@ -218,7 +215,7 @@ impl Mount {
 }
 
 /// The target with its repository's full name, and what is configured for it; of a tree, what holds for all.
-fn effective(
+pub(crate) fn effective(
     target: Option<&str>,
     sources: &Sources,
     places: &Places,

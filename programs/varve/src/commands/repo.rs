@@ -14,7 +14,7 @@ mod publish;
 mod resign;
 mod rollback;
 pub(crate) mod shell;
-mod storage;
+pub(crate) mod storage;
 mod tag;
 mod transaction;
 mod view;

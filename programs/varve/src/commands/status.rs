@@ -11,6 +11,7 @@ use crate::cli::ListingOptions;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::output::Row;
+use crate::places::Places;
 
 /// Show the repositories that are mounted, their revisions and their caches
 #[derive(Args, Debug)]
@@ -51,22 +52,9 @@ impl Row for Mounted {
 
 impl Status {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let run = invocation.places()?.run().to_owned();
-        let entries = match fs::read_dir(&run) {
-            Ok(entries) => entries.collect::<Result<Vec<_>, _>>(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-        .map_err(|error| Failure::io("list", &run, error))?;
         let command = if self.refresh { "refresh" } else { "status" };
         let mut rows = Vec::new();
-        for entry in entries {
-            let path = entry.path();
-            if path.extension().is_none_or(|extension| extension != "socket") {
-                continue;
-            }
-            // Nobody behind it: a mount that ended.
-            let Ok(status) = varve_mount::ask(&path, command) else { continue };
+        for status in running_mounts(&invocation.places()?, command)? {
             let MountStatus { directory, worker, repositories, .. } = status;
             let directory = directory.display().to_string();
             rows.extend(repositories.into_iter().map(|repository| Mounted {
@@ -78,4 +66,22 @@ impl Status {
         rows.sort_by(|a, b| (&a.directory, &a.repository.name).cmp(&(&b.directory, &b.repository.name)));
         invocation.output.listing(self.listing, &rows)
     }
+}
+
+/// Asks every mount of this user.
+///
+/// # Errors
+/// If the directory of their control sockets can't be read.
+pub(crate) fn running_mounts(places: &Places, command: &str) -> Result<Vec<MountStatus>, Failure> {
+    let run = places.run();
+    let entries = match fs::read_dir(run) {
+        Ok(entries) => entries.collect::<Result<Vec<_>, _>>(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+    .map_err(|error| Failure::io("list", run, error))?;
+    let sockets = entries.iter().map(fs::DirEntry::path);
+    let sockets = sockets.filter(|path| path.extension().is_some_and(|extension| extension == "socket"));
+    // Nobody behind it: a mount that ended.
+    Ok(sockets.filter_map(|socket| varve_mount::ask(&socket, command).ok()).collect())
 }

@@ -3,11 +3,12 @@
 use clap::Args;
 use varve_environment::EnvironmentName;
 
+use crate::copies::Copies;
 use crate::environments::Environments;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 
-/// Forget an environment
+/// Forget an environment, and remove what was kept for it alone
 #[derive(Args, Debug)]
 pub(crate) struct Remove {
     /// The environment: a name, an id or the beginning of one
@@ -20,7 +21,8 @@ pub(crate) struct Remove {
 
 impl Remove {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let environments = Environments::of(&invocation.places()?);
+        let places = invocation.places()?;
+        let environments = Environments::of(&places);
         let id = environments.id_of(&self.environment)?;
         if self.name_only {
             let name: EnvironmentName = self.environment.parse().map_err(Failure::usage_error)?;
@@ -29,6 +31,17 @@ impl Remove {
             }
             return environments.forget(&name);
         }
-        environments.remove(id)
+        environments.remove(id)?;
+        let mut unreadable = 0;
+        let left = environments.list(&mut |failure| {
+            unreadable += 1;
+            failure.report(&invocation.output);
+        })?;
+        if unreadable > 0 {
+            // What they need is not known.
+            return Ok(());
+        }
+        let left: Vec<_> = left.into_iter().map(|kept| kept.environment).collect();
+        Copies::of(&places).retain(&left)
     }
 }

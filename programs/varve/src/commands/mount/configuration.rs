@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use varve_repository::{Reference, RepositoryName};
 
 use crate::client::{Settings, Sources};
+use crate::copies::Copies;
 use crate::failure::Failure;
+use crate::places::Places;
 
 /// A whole mount.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,16 +42,10 @@ pub(crate) struct RepositorySettings {
     pub(crate) raw_links: bool,
     /// Where fetched objects are kept.
     pub(crate) cache: PathBuf,
-    /// Where the order of servers by distance is remembered.
-    pub(crate) nearby: PathBuf,
     /// Bytes.
     pub(crate) cache_quota: Option<u64>,
-    /// Where this machine's repositories are.
-    pub(crate) local_repositories: PathBuf,
-    /// Where this machine's keys are.
-    pub(crate) local_keys: PathBuf,
-    /// Where the directory with their settings is.
-    pub(crate) local_config: PathBuf,
+    /// Where this user's repositories, keys and copies are.
+    pub(crate) places: Places,
 }
 
 impl MountSettings {
@@ -74,11 +70,15 @@ impl MountSettings {
     /// # Errors
     /// A usage error with a hint.
     pub(crate) fn check(&self, settings: &Settings) -> Result<(), Failure> {
-        let Some((name, _)) = self.target()? else { return Ok(()) };
-        let local = self.repository.local_repositories.join(name.as_str());
+        let Some((name, reference)) = self.target()? else { return Ok(()) };
+        let places = &self.repository.places;
+        let is_copied = match &reference {
+            Reference::Hash(root) => Copies::of(places).revision(&name, root).is_some(),
+            _ => false,
+        };
         let http = settings.http(&name)?;
         settings.external(&name)?;
-        if http.is_none() && !local.is_dir() {
+        if http.is_none() && !is_copied && !places.repository(&name).is_dir() {
             return Err(Failure::usage(format!(
                 "there is no repository {name} on this machine, and no server is configured for it"
             ))

@@ -1,19 +1,18 @@
 //! Makes a worker's plan of the caller's settings: opens caches, keys, sources.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustix::process::{getgid, getuid};
+use varve_content::ContentHash;
 use varve_mount::{ClientFacts, MountPlan, MountedRepository, PlanRoot, RepositorySource};
-use varve_publish::LocalRepository;
 use varve_repository::{PublicKeys, Reference, Repository, RepositoryName, Trust};
-use varve_store::{AwsEnvironment, ByteSize, Cache, CacheConfig, HttpSource, ObjectSource, ObjectStore};
+use varve_store::{AwsEnvironment, ByteSize, Cache, CacheConfig, HttpSource};
 
 use super::configuration::{MountSettings, RepositorySettings};
-use crate::client::{Origin, Settings, nearby};
-use crate::places::Places;
+use crate::client::{Origin, Settings, reach};
+use crate::copies::Copies;
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -66,35 +65,19 @@ impl Repositories {
     ) -> Result<Option<MountedRepository>, AnyError> {
         let mut client =
             ClientFacts { version: env!("CARGO_PKG_VERSION").to_owned(), ..ClientFacts::default() };
-        let mut announced_by = None;
-        let directory = self.settings.local_repositories.join(name.as_str());
-        let asked_for =
-            settings.servers.as_ref().is_some_and(|servers| servers.origin == Origin::CommandLine);
-        let source: Arc<dyn ObjectSource> = if !asked_for && directory.is_dir() {
-            let local = self.local(name, directory);
-            let settings = local.read_settings()?;
-            client.hosts = vec![local.place(&settings)];
-            let store: Arc<dyn ObjectStore> = Arc::from(local.open_store(&settings)?);
-            store
-        } else {
-            let Some(mut config) = settings.http(name)? else { return Ok(None) };
-            if settings.geo.as_ref().is_some_and(|geo| geo.value) {
-                config = nearby::sort(config, &self.settings.nearby, SystemTime::now());
-            }
-            if let Some(most) = &settings.max_servers {
-                config.servers.truncate(most.value.max(1));
-            }
-            client.hosts = config.servers.iter().map(ToString::to_string).collect();
+        let root = match &reference {
+            Reference::Hash(root) => Some(root),
+            _ => None,
+        };
+        let places = &self.settings.places;
+        let Some(reached) = reach::reach(places, &self.aws, name, settings, root)? else { return Ok(None) };
+        client.hosts = reached.hosts;
+        if let Some(config) = &reached.servers {
             client.proxies = config.proxies.groups().iter().flatten().map(ToString::to_string).collect();
             (client.timeout, client.timeout_direct) = (config.timeout_proxied, config.timeout_direct);
-            announced_by = Some(config.clone());
-            Arc::new(HttpSource::new(config)?)
-        };
-        let mut keys = PublicKeys::load(&self.keys(name, settings))?;
-        if let Some(fingerprint) = &self.settings.signed_by {
-            let missing = || format!("the key {fingerprint} of {name} is not among those of this machine");
-            keys = keys.with_fingerprint(&fingerprint.parse()?).ok_or_else(missing)?;
         }
+        let (source, announced_by) = (reached.source, reached.servers);
+        let keys = self.public_keys(name, settings, root)?;
         client.public_keys = vec![keys.to_pem()];
         let trust = Trust::in_keys(keys);
         let repository = Repository::new(name.clone(), source, Arc::clone(&self.cache), trust);
@@ -119,30 +102,25 @@ impl Repositories {
         Ok(client.settings)
     }
 
-    fn local(&self, name: &RepositoryName, directory: PathBuf) -> LocalRepository {
-        LocalRepository {
-            name: name.clone(),
-            directory,
-            settings: Places::settings_in(&self.settings.local_config, name),
-            keys: self.settings.local_keys.clone(),
-            // A mount doesn't publish.
-            state: PathBuf::new(),
-            transaction: PathBuf::new(),
-            aws: self.aws.clone(),
-        }
-    }
-
-    /// The configured keys. For those of CernVM-FS's files this machine's own key of the repository stands in.
-    fn keys(&self, name: &RepositoryName, settings: &Settings) -> Vec<PathBuf> {
-        let own = self.settings.local_keys.join(format!("{name}.pub"));
-        let of_cvmfs = |origin: &Origin| match origin {
-            Origin::File { path, .. } => self.settings.sources.own.as_ref() != Some(path),
-            Origin::CommandLine => false,
+    /// Whom to believe. Nobody has to be believed for a revision that is named by its root's hash.
+    fn public_keys(
+        &self,
+        name: &RepositoryName,
+        settings: &Settings,
+        root: Option<&ContentHash>,
+    ) -> Result<PublicKeys, AnyError> {
+        let places = &self.settings.places;
+        let files = reach::keys(places, name, settings, root);
+        let mut keys = match root.is_some() && !files.iter().any(|file| file.exists()) {
+            true => PublicKeys::default(),
+            false => PublicKeys::load(&files)?,
         };
-        match &settings.keys {
-            Some(keys) if !(of_cvmfs(&keys.origin) && own.exists()) => keys.value.clone(),
-            _ => vec![own],
+        let Some(fingerprint) = &self.settings.signed_by else { return Ok(keys) };
+        if let Some(own) = root.and_then(|root| Copies::of(places).key(name, root)) {
+            keys.extend(PublicKeys::load(&[own])?);
         }
+        let missing = || format!("the key {fingerprint} of {name} is not among those of this machine");
+        Ok(keys.with_fingerprint(&fingerprint.parse()?).ok_or_else(missing)?)
     }
 
     /// The given ones, and what CernVM-FS always knows.
@@ -173,7 +151,7 @@ impl RepositorySource for Repositories {
             .filter_map(|name| name.parse().ok())
             .collect();
         let asked_for = settings.servers.is_some_and(|servers| servers.origin == Origin::CommandLine);
-        if !asked_for && let Ok(entries) = std::fs::read_dir(&self.settings.local_repositories) {
+        if !asked_for && let Ok(entries) = std::fs::read_dir(self.settings.places.repositories()) {
             names.extend(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()));
         }
         names.sort();
