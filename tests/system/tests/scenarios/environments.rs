@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use varve_system::{Installation, fuse_is_missing, programs_are_missing};
+use varve_system::{Installation, Sandboxes, User, fuse_is_missing, programs_are_missing};
 use varve_testkit::{ProcessGuard, Random, S3Server, TreeBuilder, assert_same, listing, wait_until};
 
 const SYSTEM: &str = "os.lab.example";
@@ -118,6 +118,51 @@ fn an_archive_is_enough_when_nobody_serves_any_more() {
     elsewhere.run(&["env", "remove", "other"]);
     assert_eq!(entries(&copies), 0);
     assert_eq!(elsewhere.call(&["env", "show", "analysis"]).code, Some(4));
+}
+
+#[test]
+fn an_imported_environment_runs_with_nothing_but_the_archive() {
+    for user in [User::Root, User::Nobody] {
+        let Some(sandboxes) = Sandboxes::new(user) else { return };
+        let script = format!("cat /cvmfs/{}/hello /etc/os-release; echo $SEED", Sandboxes::SOFTWARE);
+        let freeze = ["env", "freeze", "both", "--system", Sandboxes::SYSTEM, "-r", Sandboxes::SOFTWARE];
+        sandboxes.succeed(&[&freeze[..], &["--set", "SEED=7", "--", "sh", "-c", &script]].concat());
+        let archive = sandboxes.work().join("both.tar");
+        sandboxes.succeed(&["env", "export", "both", text(&archive)]);
+        let before = sandboxes.succeed(&["run", "--env", "both"]);
+        assert_eq!(before, "hello\nID=lab\n7\n");
+        sandboxes.wait_for_nothing();
+        // Keys, repositories, cache: all that there was.
+        let home = sandboxes.own().join("home");
+        fs::rename(&home, sandboxes.own().join("gone")).expect("because it is ours");
+        sandboxes.succeed(&["env", "import", text(&archive)]);
+        assert_eq!(sandboxes.succeed(&["run", "--env", "both"]), before);
+        sandboxes.wait_for_nothing();
+    }
+}
+
+#[test]
+fn a_damaged_copy_is_told_and_replaced() {
+    let publisher = Publisher::new();
+    let archive = publisher.export("archive.tar");
+    let elsewhere = Installation::new();
+    elsewhere.run(&["env", "import", text(&archive)]);
+    let verify = || elsewhere.call(&["env", "verify", "analysis"]).code;
+    let copies = elsewhere.path("home/copies/revisions");
+    let objects = objects_in(&copies);
+    assert!(objects.len() > 10);
+    let largest = objects.iter().max_by_key(|path| fs::metadata(path).map_or(0, |file| file.len()));
+    let largest = largest.expect("because there are some");
+    let mut bytes = fs::read(largest).expect("because it is there");
+    bytes[100] ^= 1;
+    fs::write(largest, bytes).expect("because it is ours");
+    assert_eq!(verify(), Some(3));
+    elsewhere.run(&["env", "import", text(&archive)]);
+    assert_eq!(verify(), Some(0));
+    fs::remove_file(largest).expect("because it is ours");
+    assert_eq!(verify(), Some(4));
+    elsewhere.run(&["env", "import", text(&archive)]);
+    assert_eq!(verify(), Some(0));
 }
 
 #[test]
@@ -360,6 +405,19 @@ fn status(package: &str, version: &str) -> String {
 /// What is the mount's own in a listing.
 fn of_a_mount(_path: &str, field: usize) -> bool {
     field == 7 || field == 11
+}
+
+/// Everything below `data` of the copies.
+fn objects_in(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(objects_in(&path)),
+            false => found.push(path),
+        }
+    }
+    found
 }
 
 fn entries(directory: &Path) -> usize {

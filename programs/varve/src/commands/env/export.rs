@@ -11,7 +11,7 @@ use varve_replicate::{MirrorError, Revision, RevisionObjects};
 
 use super::archive::{Member, Part, README_TEXT};
 use super::effort::EffortOptions;
-use super::opened::{Opener, SourceOptions, root_reference};
+use super::opened::{Opener, SourceOptions, not_fetched, root_reference};
 use crate::copies::Copies;
 use crate::environments::Environments;
 use crate::exit_code::ExitCode;
@@ -194,7 +194,7 @@ impl PackError {
     fn of_file(self, path: &Path) -> Failure {
         match self {
             Self::Write(error) => Failure::io("write", path, error),
-            Self::Mirror(error) => error.into(),
+            Self::Mirror(error) => not_fetched(error),
             Self::Other(failure) => failure,
         }
     }

@@ -12,7 +12,7 @@ use varve_repository::SignedManifest;
 use varve_store::{Deadline, Freshness, ObjectStore, RepositoryFile, StoreError};
 
 use super::effort::{EffortOptions, Shown};
-use super::opened::{Opener, PATIENCE, SourceOptions, Verified, root_reference};
+use super::opened::{Opener, PATIENCE, SourceOptions, Verified, not_fetched, root_reference};
 use crate::cli::ListingOptions;
 use crate::commands::repo::local;
 use crate::commands::repo::storage::StorageOptions;
@@ -111,7 +111,8 @@ impl Keep {
         // What was begun and not ended has no sync behind it: then what is there is read before it is relied on.
         let doubtful = is_doubtful(&place.directory);
         write(&mark(&place.directory), b"")?;
-        let tally = revision.copy(&*store, self.effort.effort(), doubtful, &Shown(progress))?;
+        let tally =
+            revision.copy(&*store, self.effort.effort(), doubtful, &Shown(progress)).map_err(not_fetched)?;
         show(&*store, &verified)?;
         fs::remove_file(mark(&place.directory))
             .map_err(|error| Failure::io("write to", &place.directory, error))?;

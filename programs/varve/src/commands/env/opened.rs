@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use varve_content::ContentHash;
 use varve_environment::{Environment, Source};
+use varve_replicate::MirrorError;
 use varve_repository::{
     CatalogReference, Proof, ProofAge, Proven, ProvenRoot, PublicKeys, RepositoryError, RepositoryName,
     RepositoryPath,
@@ -229,6 +230,17 @@ pub(super) fn told(error: RepositoryError) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// What went wrong while a revision was fetched, with what can be done about it here.
+pub(super) fn not_fetched(error: MirrorError) -> Failure {
+    let code = match &error {
+        MirrorError::Incomplete { .. } => ExitCode::NotFound,
+        error if error.is_integrity() => ExitCode::Integrity,
+        _ => return error.into(),
+    };
+    Failure::new(code, error)
+        .hint("another place may have it: name it with --server, or import the environment's archive again")
 }
 
 /// By when an object has to be there.

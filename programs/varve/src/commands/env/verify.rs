@@ -10,7 +10,7 @@ use varve_environment::{Environment, Image, Sha256, Source};
 use varve_replicate::Revision;
 
 use super::effort::{EffortOptions, Shown};
-use super::opened::{Opener, SourceOptions, root_reference};
+use super::opened::{Opener, SourceOptions, not_fetched, root_reference};
 use crate::cli::ListingOptions;
 use crate::copies::Copies;
 use crate::environments::Environments;
@@ -108,7 +108,7 @@ impl Verify {
         let root = root_reference(source, root.size);
         let (name, number) = (&source.repository, source.revision);
         let revision = Revision { name, source: &*opened.source, root: &root, number };
-        let tally = revision.check(self.effort.effort(), &Shown(progress))?;
+        let tally = revision.check(self.effort.effort(), &Shown(progress)).map_err(not_fetched)?;
         Ok(Checked {
             part: name.to_string(),
             revision: Some(number),
