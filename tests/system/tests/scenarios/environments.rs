@@ -224,7 +224,7 @@ fn archives_that_are_not_whole_leave_nothing() {
     for (what, bytes) in broken {
         fs::write(&file, bytes).expect("because the scratch directory is writable");
         let outcome = victim.call(&["env", "import", text(&file)]);
-        assert!(matches!(outcome.code, Some(2 | 3 | 4)), "{what}: {:?} {}", outcome.code, outcome.stderr);
+        assert!(matches!(outcome.code, Some(2..=4)), "{what}: {:?} {}", outcome.code, outcome.stderr);
         assert_eq!(victim.run(&["env", "list", "--json"]).trim(), "[]", "{what}");
         for part in ["revisions", "proofs", "images", "incoming"] {
             assert_eq!(entries(&victim.path("home/copies").join(part)), 0, "{what} left {part}");
