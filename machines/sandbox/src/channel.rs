@@ -33,6 +33,11 @@ impl Channel {
         Self(socket)
     }
 
+    /// The socket, for another process.
+    pub(crate) fn into_socket(self) -> OwnedFd {
+        self.0
+    }
+
     /// Sends a message; descriptors go along as copies.
     pub(crate) fn send(&self, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;

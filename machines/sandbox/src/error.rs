@@ -78,7 +78,7 @@ pub enum SandboxError {
         message: String,
     },
     /// The process that holds the mounts has ended, and the command with it.
-    #[error("the process that holds the mounts has ended, and so has the command")]
+    #[error("the process behind what the command sees has ended, and so has the command")]
     Lost,
     /// The processes between this one and the command ended without a word.
     #[error("the sandbox ended before the command was started")]

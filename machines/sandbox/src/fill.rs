@@ -8,6 +8,7 @@
 //! |---|---|
 //! | tree | the directory on the disk: what is in place, what isn't, how a file gets there |
 //! | calls, filter | which system calls take paths; the filter that has them watched |
+//! | filler | the process that has the trees of a run |
 //! | supervisor, workers | who receives calls, who waits |
 //! | answer, listing, attributes | what becomes of a call |
 //! | resolve, target, interpreter | where a path leads |
@@ -40,6 +41,7 @@ mod answer;
 mod attributes;
 mod calls;
 mod error;
+pub mod filler;
 mod filter;
 mod interpreter;
 mod kernel;
@@ -54,4 +56,4 @@ pub use self::error::FillError;
 pub use self::filter::Listener;
 pub use self::resolve::Mounted;
 pub use self::supervisor::{Service, Supervisor};
-pub use self::tree::{Contents, Tree, this_boot};
+pub use self::tree::{Contents, Options, Tree, this_boot};

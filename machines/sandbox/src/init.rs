@@ -153,19 +153,23 @@ fn is_nowhere(sandbox: &Sandbox, program: &OsStr) -> bool {
 }
 
 fn prepare(sandbox: &Sandbox, watched: bool, channel: &Channel) -> Result<(), SandboxError> {
-    if rustix::process::chdir(&sandbox.directory).is_err() {
-        rustix::process::chdir("/").map_err(failed("find a directory for"))?;
-    }
     close_directories().map_err(failed("close descriptors for"))?;
     bare::close_on_exec(3).map_err(failed("close descriptors for"))?;
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(failed("give signals to"))?;
     if watched {
+        // Whoever is asked has to read the path of the first call, which starts the command. Nobody else is inside yet.
+        privileges::show().map_err(failed("open"))?;
         let listener = fill::Listener::install()
             .map_err(|error| SandboxError::Inside { message: error.to_string(), obstacle: None })?
             .into_descriptor();
         channel.send(&Word::Listener, &[listener.as_fd()]).map_err(failed("speak of"))?;
     }
-    bare::install_filter(seccomp::profile().instructions()).map_err(failed("filter calls of"))
+    bare::install_filter(seccomp::profile().instructions()).map_err(failed("filter calls of"))?;
+    // Last, since a directory of software may have to be filled first.
+    if rustix::process::chdir(&sandbox.directory).is_err() {
+        rustix::process::chdir("/").map_err(failed("find a directory for"))?;
+    }
+    Ok(())
 }
 
 /// A standard descriptor that is a directory of the host would lead out of the sandbox.
@@ -197,5 +201,5 @@ fn attend(command: Pid, relay: &Relay) -> io::Result<u8> {
             Err(errno) => return Err(errno.into()),
         }
     };
-    Ok(relay.until(look, command, None)?.unwrap_or(NOT_RUN as u8))
+    Ok(relay.until(look, command, &[])?.unwrap_or(NOT_RUN as u8))
 }

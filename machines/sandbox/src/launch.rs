@@ -15,7 +15,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::sched::{CloneFlags, setns};
@@ -27,7 +27,6 @@ use crate::bare::{self, Doubled};
 use crate::channel::Channel;
 use crate::collect::Collection;
 use crate::error::SandboxError;
-use crate::fill::Listener;
 use crate::holder::Kept;
 use crate::init;
 use crate::limits::Group;
@@ -55,14 +54,15 @@ pub struct Namespaces {
     pub mounts: OwnedFd,
 }
 
+/// Hands what a command's calls are received from to whoever answers them.
+pub type Watch<'a> = &'a dyn Fn(OwnedFd) -> io::Result<()>;
+
 /// A command that runs.
 #[derive(Debug)]
 pub struct Running {
     init: Pid,
     relay: Relay,
     terminal: Terminal,
-    /// Where the calls of a watched command are told.
-    pub listener: Option<Listener>,
     /// The directory of what is written over a tree.
     upper: Option<OwnedFd>,
     /// Whose that is, where only one user has a number.
@@ -95,8 +95,8 @@ pub(crate) enum Word {
 }
 
 impl Sandbox {
-    /// Starts a command. Where it is to be `watched`, what it asks for is told at [`Running::listener`]. `kept` cleans up after
-    /// this process, should that be killed.
+    /// Starts a command. `watch` gets what its calls are received from, before the first one has to be answered; without it, it
+    /// isn't watched. `kept` cleans up after this process, should that be killed.
     ///
     /// This process, which must have a single thread, changes its namespaces and blocks the signals that the command is to get.
     ///
@@ -106,7 +106,7 @@ impl Sandbox {
         &self,
         command: &[OsString],
         place: &Place,
-        watched: bool,
+        watch: Option<Watch<'_>>,
         kept: Option<&Kept>,
     ) -> Result<Running, SandboxError> {
         let lock = self.lock_writes()?;
@@ -130,7 +130,7 @@ impl Sandbox {
             Ok(Doubled::Parent(init)) => init,
             Ok(Doubled::Child) => {
                 drop(ours);
-                init::run(self, command, place, watched, in_user_namespace, theirs)
+                init::run(self, command, place, watch.is_some(), in_user_namespace, theirs)
             }
             Err(source) => {
                 return Err(SandboxError::Namespaces { obstacle: Obstacle::to_namespaces(), source });
@@ -139,13 +139,12 @@ impl Sandbox {
         drop(theirs);
         let inside = if self.identity == Identity::Root { (0, 0) } else { own };
         let owner = in_user_namespace.then_some(inside);
-        let mut running =
-            Running { init, relay, terminal, listener: None, upper: None, owner, group, _lock: lock };
+        let mut running = Running { init, relay, terminal, upper: None, owner, group, _lock: lock };
         let numbers =
             if in_user_namespace { Ok(Numbers::of_user(self.identity, own)) } else { Numbers::unchanged() };
         match numbers
             .map_err(SandboxError::io("read", "/proc/self/uid_map".as_ref()))
-            .and_then(|numbers| running.follow_start(&ours, &numbers, command))
+            .and_then(|numbers| running.follow_start(&ours, &numbers, command, watch))
         {
             Ok(()) => Ok(running),
             Err(error) => {
@@ -188,6 +187,7 @@ impl Running {
         channel: &Channel,
         numbers: &Numbers,
         command: &[OsString],
+        watch: Option<Watch<'_>>,
     ) -> Result<(), SandboxError> {
         let lost = |source| SandboxError::Holder { action: "hear of", source };
         let mut entered = false;
@@ -205,7 +205,12 @@ impl Running {
                     // An init that is gone shows as the end of the channel.
                     let _ = channel.send(&Word::Go, &[]);
                 }
-                Word::Listener => self.listener = descriptor.map(Listener::from_descriptor),
+                Word::Listener => {
+                    if let (Some(watch), Some(listener)) = (watch, descriptor) {
+                        let gone = |source| SandboxError::Holder { action: "hand calls to", source };
+                        watch(listener).map_err(gone)?;
+                    }
+                }
                 Word::Failed { message, obstacle } => {
                     return Err(SandboxError::Inside { message, obstacle });
                 }
@@ -225,12 +230,17 @@ impl Running {
     /// # Errors
     /// [`SandboxError::Lost`] if the holder of what the sandbox shows ends before: then the command is ended too.
     /// [`SandboxError::Io`] if the system doesn't let this process wait.
-    pub fn wait(&mut self, kept: Option<&Kept>) -> Result<Exit, SandboxError> {
+    pub fn wait(
+        &mut self,
+        kept: Option<&Kept>,
+        others: Option<BorrowedFd<'_>>,
+    ) -> Result<Exit, SandboxError> {
         let init = self.init;
+        let lifelines: Vec<_> = kept.map(Kept::as_fd).into_iter().chain(others).collect();
         let look = || Ok(ended(rustix::process::waitpid(Some(init), WaitOptions::NOHANG)?));
         let code = self
             .relay
-            .until(look, init, kept.map(Kept::as_fd))
+            .until(look, init, &lifelines)
             .map_err(SandboxError::io("wait for", "the command".as_ref()))?;
         if code.is_none() {
             self.kill();

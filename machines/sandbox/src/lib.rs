@@ -44,6 +44,6 @@ mod tree;
 
 pub use collect::Collection;
 pub use error::SandboxError;
-pub use launch::{Exit, Namespaces, Place, Running};
+pub use launch::{Exit, Namespaces, Place, Running, Watch};
 pub use sandbox::{Access, Account, Bind, Identity, Limits, Network, Root, Sandbox, Writes};
 pub use support::Obstacle;

@@ -41,21 +41,19 @@ impl Relay {
     }
 
     /// Takes signals until `look`, which is asked at first and after each end of a child, has an answer; all others go to `to`.
-    /// `None` if the other side of `lifeline` closes it before.
+    /// `None` if the other side of a lifeline closes it before.
     pub(crate) fn until<T>(
         &self,
         mut look: impl FnMut() -> io::Result<Option<T>>,
         to: Pid,
-        lifeline: Option<BorrowedFd<'_>>,
+        lifelines: &[BorrowedFd<'_>],
     ) -> io::Result<Option<T>> {
         loop {
             if let Some(answer) = look()? {
                 return Ok(Some(answer));
             }
             loop {
-                if let Some(lifeline) = lifeline
-                    && !self.wait_beside(lifeline)?
-                {
+                if !lifelines.is_empty() && !self.wait_beside(lifelines)? {
                     return Ok(None);
                 }
                 let Some(info) = read(&self.signals)? else { continue };
@@ -72,16 +70,16 @@ impl Relay {
         }
     }
 
-    /// Waits for a signal. Returns false if the lifeline is closed.
-    fn wait_beside(&self, lifeline: BorrowedFd<'_>) -> io::Result<bool> {
-        let mut polled =
-            [PollFd::new(&self.signals, PollFlags::IN), PollFd::from_borrowed_fd(lifeline, PollFlags::IN)];
+    /// Waits for a signal. Returns false if a lifeline is closed.
+    fn wait_beside(&self, lifelines: &[BorrowedFd<'_>]) -> io::Result<bool> {
+        let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        polled.extend(lifelines.iter().map(|lifeline| PollFd::from_borrowed_fd(*lifeline, PollFlags::IN)));
         match poll(&mut polled, None) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(true),
             Err(errno) => return Err(errno.into()),
         }
-        Ok(polled[1].revents().is_empty())
+        Ok(polled[1..].iter().all(|lifeline| lifeline.revents().is_empty()))
     }
 }
 

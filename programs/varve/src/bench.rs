@@ -2,6 +2,7 @@
 
 mod collecting;
 mod committing;
+mod filling;
 mod ingesting;
 pub(crate) mod limits;
 mod publishing;
@@ -37,6 +38,8 @@ pub(crate) enum Benchmark {
     Ingest,
     /// Commit ten changed files of 200,000 in 200 nested catalogs (needs root)
     Transaction,
+    /// Touch and read small files in a run without FUSE
+    Fill,
     /// Collect the garbage of 50 revisions with 200,000 objects
     Gc,
 }
@@ -66,6 +69,7 @@ pub(crate) fn run(
         Benchmark::Serve => serving::run(scratch, settings.rounds),
         Benchmark::Ingest => ingesting::run(scratch, &mut trees, settings.rounds),
         Benchmark::Transaction => committing::run(scratch, settings.rounds),
+        Benchmark::Fill => filling::run(scratch, settings.rounds),
         Benchmark::Gc => collecting::run(scratch),
     }
 }

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     #[command(hide = true)]
     SandboxHolder(run::holder::SandboxHolder),
     #[command(hide = true)]
+    SandboxFiller(run::filler::SandboxFiller),
+    #[command(hide = true)]
     Sandboxed(os::sandboxed::Sandboxed),
     #[command(hide = true)]
     TransactionSpace(repo::shell::TransactionSpace),
@@ -70,6 +72,7 @@ impl Command {
             Self::Replicate(command) => command.run(invocation),
             Self::Run(command) => command.run(invocation),
             Self::SandboxHolder(command) => command.run(invocation),
+            Self::SandboxFiller(command) => command.run(invocation),
             Self::Mount(command) => command.run(invocation),
             Self::Umount(command) => command.run(invocation),
             Self::Status(command) => command.run(invocation),

@@ -16,6 +16,8 @@ mod elsewhere;
 mod ended;
 #[path = "scenarios/environments.rs"]
 mod environments;
+#[path = "scenarios/filling.rs"]
+mod filling;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
 #[path = "scenarios/hostile.rs"]

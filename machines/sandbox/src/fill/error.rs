@@ -42,6 +42,21 @@ pub enum FillError {
         /// The file or directory.
         path: PathBuf,
     },
+    /// A tree can't be opened.
+    #[error("cannot fill {target}: {message}")]
+    Open {
+        /// What was wanted.
+        target: String,
+        /// Why not.
+        message: String,
+    },
+    /// The process that has the trees.
+    #[error("the process that fills trees is gone")]
+    Filler {
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// The calls of a process can't be watched.
     #[error("cannot watch a program's system calls ({action})")]
     Watch {

@@ -4,6 +4,7 @@
 //! TREE/view/…            what a sandbox shows: directories, links, files that are filled, placeholders of those that aren't
 //! TREE/shadow/NUMBER/…   per directory of the view, named by its inode number: the files that are not filled yet
 //! TREE/placeholder       the socket that placeholders are hard links of
+//! TREE/whole             is there once nothing is a placeholder any more
 //! TREE/locks/, TREE/state
 //! ```
 //!
@@ -23,17 +24,19 @@ mod populate;
 mod state;
 
 use std::collections::HashSet;
+use std::ffi::CString;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use lru::LruCache;
 use parking_lot::Mutex;
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, ResolveFlags, Stat, mkdirat, openat, openat2, renameat, statat,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, accessat, mkdirat, openat, openat2,
+    renameat, statat,
 };
 use rustix::io::Errno;
 use varve_repository::{EntryKind, EntryView, Location, RepositoryError, Snapshot};
@@ -42,6 +45,12 @@ use varve_store::Deadline;
 use self::gates::Gates;
 use self::state::{Found, State};
 use super::error::FillError;
+
+/// The mark of a tree without placeholders.
+const WHOLE: &str = "whole";
+
+/// How many files are looked for before they are filled.
+const BATCH: usize = 4096;
 
 /// Of how many directories the catalog's row is remembered.
 const DIRECTORIES: NonZeroUsize = NonZeroUsize::new(8192).expect("because it is not 0");
@@ -80,6 +89,16 @@ impl Contents for Snapshot {
     }
 }
 
+/// How a tree is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// What identifies this boot of the machine, see [`this_boot`].
+    pub boot: &'a str,
+    /// Whether files are to have the owners that they were published with, where this user may give files away; else all belong
+    /// to this user. The same for all users of a tree.
+    pub published_owners: bool,
+}
+
 /// A directory on the local disk that stands for a snapshot.
 pub struct Tree {
     snapshot: Snapshot,
@@ -112,7 +131,7 @@ pub(super) struct Directory {
 }
 
 impl Tree {
-    /// The tree in this directory, made if it isn't there. `boot` identifies this boot of the machine.
+    /// The tree in this directory, made if it isn't there.
     ///
     /// A tree of another form, or one that a loss of power may have torn, is thrown away.
     ///
@@ -122,9 +141,10 @@ impl Tree {
         path: &Path,
         snapshot: Snapshot,
         contents: Arc<dyn Contents>,
-        boot: &str,
+        options: &Options<'_>,
         deadline: Deadline,
     ) -> Result<Arc<Self>, FillError> {
+        let boot = options.boot;
         for _ in 0..16 {
             make_directories(path)?;
             let base = open_directory(CWD, path).map_err(FillError::io("open", path))?;
@@ -135,7 +155,8 @@ impl Tree {
                 // Somebody may have thrown it away between the two.
                 Found::Sound(_) if !is_same(path, &base) => {}
                 Found::Sound(state) => {
-                    return Self::with(path, snapshot, contents, state, base, view, deadline);
+                    let owners = options.published_owners && may_own_everything();
+                    return Self::with(path, snapshot, contents, state, (base, view), owners, deadline);
                 }
             }
         }
@@ -147,8 +168,8 @@ impl Tree {
         snapshot: Snapshot,
         contents: Arc<dyn Contents>,
         state: State,
-        base: OwnedFd,
-        view: OwnedFd,
+        (base, view): (OwnedFd, OwnedFd),
+        privileged: bool,
         deadline: Deadline,
     ) -> Result<Arc<Self>, FillError> {
         let shadow = open_directory(&base, "shadow").map_err(FillError::io("open", path))?;
@@ -163,7 +184,7 @@ impl Tree {
             view,
             shadow,
             state,
-            privileged: rustix::process::geteuid().is_root() && may_own_everything(),
+            privileged,
             directories: Mutex::new(LruCache::new(DIRECTORIES)),
         }))
     }
@@ -181,12 +202,17 @@ impl Tree {
         self.state.settle(self.base.as_fd()).map_err(FillError::io("sync", &self.path))
     }
 
-    /// Puts everything that is not there yet into its place.
+    /// Puts everything that is not there yet into its place, with so many threads.
     ///
     /// # Errors
     /// The first [`FillError`]; what was filled before it stays. `deadline` gives the time for one file.
-    pub fn fill_all(&self, deadline: &dyn Fn() -> Deadline) -> Result<(), FillError> {
+    pub fn fill_all(
+        &self,
+        threads: usize,
+        deadline: &(dyn Fn() -> Deadline + Sync),
+    ) -> Result<(), FillError> {
         let mut directories = vec![self.root(deadline())?];
+        let mut files = vec![];
         while let Some(directory) = directories.pop() {
             self.populate(&directory, deadline())?;
             for location in self.snapshot.list(&directory.location, deadline())?.locations() {
@@ -195,12 +221,84 @@ impl Tree {
                         let name = location.entry().name().to_vec();
                         directories.push(self.directory(&directory, &name, &location, deadline())?);
                     }
-                    EntryKind::File => self.fill(&directory, &location, deadline())?,
+                    EntryKind::File => files.push((Arc::clone(&directory), location)),
+                    _ => {}
+                }
+            }
+            if files.len() >= BATCH || directories.is_empty() {
+                self.fill_files(&files, threads, deadline)?;
+                files.clear();
+            }
+        }
+        self.note_if_whole()
+    }
+
+    fn fill_files(
+        &self,
+        files: &[(Arc<Directory>, Location)],
+        threads: usize,
+        deadline: &(dyn Fn() -> Deadline + Sync),
+    ) -> Result<(), FillError> {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let work = || {
+                while let Some((directory, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    self.fill(directory, file, deadline()).inspect_err(|_| {
+                        // The others need not go on.
+                        next.store(files.len(), Ordering::Relaxed);
+                    })?;
+                }
+                Ok(())
+            };
+            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().try_for_each(|worker| match worker.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })
+    }
+
+    /// Whether nothing in it is a placeholder any more: then it needs no supervisor.
+    pub fn is_whole(&self) -> bool {
+        accessat(&self.base, WHOLE, Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// Looks whether nothing is a placeholder any more, and marks the tree then.
+    ///
+    /// # Errors
+    /// [`FillError::Io`].
+    pub fn note_if_whole(&self) -> Result<(), FillError> {
+        let io = || FillError::io("look at", &self.path);
+        if self.is_whole() || !self.is_everything_in_place().map_err(io())? {
+            return Ok(());
+        }
+        self.state.will_change().map_err(FillError::io("write the state of", &self.path))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+        openat(&self.base, WHOLE, flags, Mode::from(0o600)).map(drop).map_err(io())
+    }
+
+    /// As many shadows as the view has directories, all empty.
+    fn is_everything_in_place(&self) -> Result<bool, Errno> {
+        let mut populated = 0_usize;
+        for (name, _) in entries(rustix::fs::Dir::read_from(&self.shadow)?)? {
+            if !entries(rustix::fs::Dir::new(open_directory(&self.shadow, name)?)?)?.is_empty() {
+                return Ok(false);
+            }
+            populated += 1;
+        }
+        let mut directories = vec![Vec::new()];
+        let mut seen = 0;
+        while let Some(path) = directories.pop() {
+            seen += 1;
+            for (name, kind) in entries(rustix::fs::Dir::new(self.open_in_view(&path)?)?)? {
+                match kind {
+                    FileType::Directory => directories.push(joined(&path, name.as_bytes())),
+                    FileType::Unknown => return Ok(false),
                     _ => {}
                 }
             }
         }
-        Ok(())
+        Ok(seen == populated)
     }
 
     pub(super) fn root(&self, deadline: Deadline) -> Result<Arc<Directory>, FillError> {
@@ -279,12 +377,9 @@ impl Tree {
         if directory.is_whole.load(Ordering::Acquire) {
             return Ok(false);
         }
-        let io = || FillError::io("list", &self.shown(&directory.path));
-        let shadow = self.shadow_of(directory)?;
-        for entry in rustix::fs::Dir::new(shadow).map_err(io())? {
-            if !matches!(entry.map_err(io())?.file_name().to_bytes(), b"." | b"..") {
-                return Ok(true);
-            }
+        let shadow = rustix::fs::Dir::new(self.shadow_of(directory)?).and_then(entries);
+        if !shadow.map_err(FillError::io("list", &self.shown(&directory.path)))?.is_empty() {
+            return Ok(true);
         }
         directory.is_whole.store(true, Ordering::Release);
         Ok(false)
@@ -389,6 +484,15 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+fn entries(directory: rustix::fs::Dir) -> Result<Vec<(CString, FileType)>, Errno> {
+    directory
+        .filter(|entry| {
+            entry.as_ref().map_or(true, |entry| !matches!(entry.file_name().to_bytes(), b"." | b".."))
+        })
+        .map(|entry| entry.map(|entry| (entry.file_name().to_owned(), entry.file_type())))
+        .collect()
+}
+
 fn open_directory(at: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
     openat(at, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
@@ -428,7 +532,8 @@ fn discard(path: &Path, base: &OwnedFd) -> Result<(), FillError> {
 /// Whether every user's number has a meaning here, which isn't so in a user name space.
 fn may_own_everything() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"]
+    rustix::process::geteuid().is_root()
+        && map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"]
 }
 
 /// What identifies this boot of the machine.

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use varve_repository::{Location, RepositoryError, Snapshot};
-use varve_sandbox::fill::{Contents, Listener, Service, Tree};
+use varve_sandbox::fill::{Contents, Listener, Options, Service, Tree};
 use varve_store::{Deadline, StoreError};
 
-use crate::watched::{BOOT, deadline, in_place, tree_at, watched};
+use crate::watched::{OPTIONS, deadline, in_place, tree_at, watched};
 use crate::workshop::Workshop;
 
 fn errno(result: std::io::Result<impl Sized>) -> Option<i32> {
@@ -83,7 +83,7 @@ fn unreliable(workshop: &Workshop) -> (Arc<Tree>, Arc<Unreliable>) {
         breaks_off: AtomicBool::new(false),
     });
     let given = Arc::clone(&contents);
-    let tree = Tree::open(&workshop.place(), snapshot, given, BOOT, deadline()).expect("a tree");
+    let tree = Tree::open(&workshop.place(), snapshot, given, &OPTIONS, deadline()).expect("a tree");
     (tree, contents)
 }
 
@@ -171,11 +171,12 @@ fn a_tree_that_power_may_have_torn_is_thrown_away() {
     let snapshot = workshop.publish();
     let open = |boot: &str| {
         let contents = Arc::new(snapshot.clone());
-        Tree::open(&workshop.place(), snapshot.clone(), contents, boot, deadline()).expect("a tree")
+        Tree::open(&workshop.place(), snapshot.clone(), contents, &Options { boot, ..OPTIONS }, deadline())
+            .expect("a tree")
     };
     let is_filled = |tree: &Tree| fs::read(tree.view().join("file")).is_ok_and(|content| content == b"right");
     let tree = open("first");
-    tree.fill_all(&deadline).expect("it can be filled");
+    tree.fill_all(2, &deadline).expect("it can be filled");
     assert!(is_filled(&tree));
     drop(tree);
     // Killed and started again: nothing was lost.
@@ -183,7 +184,7 @@ fn a_tree_that_power_may_have_torn_is_thrown_away() {
     // Another boot without a sync before.
     let tree = open("second");
     assert!(!is_filled(&tree));
-    tree.fill_all(&deadline).expect("it can be filled");
+    tree.fill_all(2, &deadline).expect("it can be filled");
     // Others use it: it is theirs to sync.
     let other = open("second");
     tree.settle().expect("it can be synced");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use varve_sandbox::fill::{Service, Tree};
 use varve_testkit::{Fixture, Scratch, assert_same, listing};
 
-use crate::watched::{AsMounted, BOOT, deadline, in_place, snapshot, watched};
+use crate::watched::{AsMounted, OPTIONS, deadline, in_place, snapshot, watched};
 
 /// The published form of a link is told by mounts alone.
 const RAW_LINK: usize = 11;
@@ -21,7 +21,7 @@ fn every_tag_looks_as_the_original_showed_it() {
             let snapshot = snapshot(&fixture, tag, &scratch);
             let contents = Arc::new(AsMounted(snapshot.clone(), fixture.clone()));
             let path = scratch.path().join("tree");
-            let tree = Tree::open(&path, snapshot, contents, BOOT, deadline()).expect("a tree");
+            let tree = Tree::open(&path, snapshot, contents, &OPTIONS, deadline()).expect("a tree");
             let expected = fixture.expected_text(tag).expect("a readable fixture");
             let view = tree.view();
             for _ in ["filled while it is read", "filled already"] {

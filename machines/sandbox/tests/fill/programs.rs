@@ -178,7 +178,7 @@ fn what_is_full_needs_no_supervisor() {
         workshop.write(&format!("a/b{number}/c"), format!("{number}"), 0o444);
     }
     let tree = tree_at(&workshop.place(), &workshop.publish());
-    tree.fill_all(&crate::watched::deadline).expect("it can be filled");
+    tree.fill_all(3, &crate::watched::deadline).expect("it can be filled");
     for number in 0..20 {
         let content = fs::read_to_string(tree.view().join(format!("a/b{number}/c"))).expect("readable");
         assert_eq!(content, format!("{number}"));

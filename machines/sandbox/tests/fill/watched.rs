@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use varve_repository::{
     CatalogLoader, CatalogReference, Location, RepositoryError, RepositoryPath, Snapshot,
 };
-use varve_sandbox::fill::{Contents, Listener, Mounted, Service, Supervisor, Tree};
+use varve_sandbox::fill::{Contents, Listener, Mounted, Options, Service, Supervisor, Tree};
 use varve_store::{Cache, CacheConfig, Deadline, DirectoryStore, ObjectSource};
 use varve_testkit::{Fixture, Scratch};
 
-/// The name of a boot of the machine.
-pub(crate) const BOOT: &str = "this-boot";
+/// How trees are opened.
+pub(crate) const OPTIONS: Options<'static> = Options { boot: "this-boot", published_owners: true };
 
 pub(crate) fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(60))
@@ -89,5 +89,5 @@ impl Contents for AsMounted {
 }
 
 pub(crate) fn tree_at(path: &Path, snapshot: &Snapshot) -> Arc<Tree> {
-    Tree::open(path, snapshot.clone(), Arc::new(snapshot.clone()), BOOT, deadline()).expect("a tree")
+    Tree::open(path, snapshot.clone(), Arc::new(snapshot.clone()), &OPTIONS, deadline()).expect("a tree")
 }

@@ -50,16 +50,16 @@ pub(crate) fn toolchain_of_this_machine(scratch: &Scratch) -> Result<PathBuf, Sc
 
 /// A directory with one large file of bytes that don't compress and many small files of 4 KiB that do a little.
 pub(super) fn data(scratch: &Scratch) -> Result<PathBuf, ScratchError> {
-    let tree = scratch.create_directory("data")?;
+    let tree = small(scratch, "data")?;
     let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
-    let write = |path: &Path, bytes: u64, noise: &mut Noise| {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-        for _ in 0..bytes / 8 {
-            file.write_all(&noise.next().to_le_bytes())?;
-        }
-        file.flush()
-    };
     write(&tree.join("large"), LARGE, &mut noise).map_err(io_error("write the large file"))?;
+    Ok(tree)
+}
+
+/// A directory with the small files alone.
+pub(super) fn small(scratch: &Scratch, name: &str) -> Result<PathBuf, ScratchError> {
+    let tree = scratch.create_directory(name)?;
+    let mut noise = Noise(0xD1B5_4A32_D192_ED03);
     for index in 0..SMALL_FILES {
         let directory = tree.join(format!("small/{:03}", index / 200));
         std::fs::create_dir_all(&directory)
@@ -67,6 +67,14 @@ pub(super) fn data(scratch: &Scratch) -> Result<PathBuf, ScratchError> {
             .map_err(io_error("write a small file"))?;
     }
     Ok(tree)
+}
+
+fn write(path: &Path, bytes: u64, noise: &mut Noise) -> std::io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    for _ in 0..bytes / 8 {
+        file.write_all(&noise.next().to_le_bytes())?;
+    }
+    file.flush()
 }
 
 /// A directory with this many empty files, a thousand in each directory.

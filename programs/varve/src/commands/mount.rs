@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use varve_content::Algorithm;
-use varve_mount::{Access, MountOrder, Relaunch};
+use varve_mount::{Access, MountOrder, MountedRepository, PlanRoot, Relaunch};
 use varve_repository::{KeyFingerprint, RepositoryName};
-use varve_store::ByteSize;
+use varve_store::{AwsEnvironment, ByteSize};
 
 use self::configuration::{MountSettings, RepositorySettings};
 use crate::client::{Client, Origin, Section, Settings, Size, Sources};
@@ -317,6 +317,20 @@ pub(crate) fn software_order(
     let (order, client) = mount.order(Sources::of(places, section), places)?;
     let name = configuration::split(&order.source).0.parse().map_err(Failure::usage_error)?;
     Ok((name, order, client))
+}
+
+/// The repository of an order, opened by this process.
+///
+/// # Errors
+/// What is wrong with its configuration.
+pub(crate) fn mounted(
+    order: &MountOrder,
+    aws: AwsEnvironment,
+) -> Result<MountedRepository, Box<dyn std::error::Error + Send + Sync>> {
+    match plan::of_settings(&order.settings, aws)?.root {
+        PlanRoot::One(mounted) => Ok(*mounted),
+        PlanRoot::Tree(_) => Err("a tree of repositories where one is needed".into()),
+    }
 }
 
 /// Hold a mount (started by `varve mount`)

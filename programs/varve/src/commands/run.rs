@@ -1,15 +1,19 @@
 //! `varve run`: a command in an environment, or with repositories beside the host's own system.
 
 mod bindings;
+pub(crate) mod filler;
 pub(crate) mod holder;
 mod software;
 mod variables;
 
 use std::ffi::OsString;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use varve_sandbox::{Account, Collection, Identity, Limits, Network, Root, Sandbox, SandboxError, Writes};
+use varve_sandbox::{
+    Account, Collection, Identity, Limits, Network, Root, Sandbox, SandboxError, Watch, Writes,
+};
 use varve_store::ByteSize;
 
 use self::bindings::Bindings;
@@ -78,6 +82,12 @@ pub(crate) struct PlaceOptions {
     /// The most processes and threads
     #[arg(long, value_name = "NUMBER")]
     processes: Option<u64>,
+    /// Do without FUSE, as where /dev/fuse is not to be had: files are filled into a directory when they are touched
+    #[arg(long)]
+    no_fuse: bool,
+    /// Without FUSE: fill everything before the command is started, which then runs without being watched
+    #[arg(long)]
+    whole: bool,
     /// Keep what was mounted for so many seconds after the end
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     linger: u64,
@@ -94,12 +104,19 @@ impl Run {
 
     fn exit_code(self, invocation: &Invocation) -> Result<u8, Failure> {
         let Chosen { system, software, entry, variables, .. } = self.software.choose(invocation)?;
-        let held = holder::hold(invocation, system.as_ref(), &software, self.place.linger)?;
+        let held = if self.place.no_fuse || filler::is_needed() {
+            filler::open(invocation, system.as_ref(), &software, self.place.whole)?
+        } else {
+            holder::hold(invocation, system.as_ref(), &software, self.place.linger)?
+        };
         let in_environment = matches!(held.root, Root::Tree(_));
         let identity = if self.place.as_root { Identity::Root } else { Identity::Own };
         let account = account(invocation, identity);
         let Bindings { mut binds, directory } = bindings::of(&self.place, &account, in_environment)?;
         binds.extend(held.binds);
+        if held.trees.is_some() && !in_environment {
+            binds.push(filler::hide(&invocation.places()?)?);
+        }
         let directory = self
             .place
             .directory
@@ -134,8 +151,16 @@ impl Run {
             limits,
             hostname: self.place.hostname,
         };
-        let mut running = sandbox.start(&command, &held.place, false, held.kept.as_ref())?;
-        let exit = running.wait(held.kept.as_ref())?;
+        // What is whole needs nobody to be asked.
+        let trees = held.trees.filter(|trees| !trees.filler.is_whole);
+        let listen = |listener: OwnedFd| match &trees {
+            Some(trees) => trees.filler.supervise(listener.as_fd(), &trees.paths),
+            None => Ok(()),
+        };
+        let watch = trees.as_ref().map(|_| &listen as Watch<'_>);
+        let mut running = sandbox.start(&command, &held.place, watch, held.kept.as_ref())?;
+        let filler = trees.as_ref().map(|trees| trees.filler.as_fd());
+        let exit = running.wait(held.kept.as_ref(), filler)?;
         collection.map_or(Ok(()), |collection| running.collect(collection))?;
         Ok(exit.code)
     }

@@ -12,13 +12,14 @@ use varve_mount::MountOrder;
 use varve_sandbox::holder::{self, Door, Joined, Kept, Mounter, Wanted};
 use varve_sandbox::{Access, Bind, Place, Root};
 
+use super::filler::Trees;
 use super::software::Software;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::places::Places;
 
 /// Where software is seen.
-const SOFTWARE: &str = "/cvmfs";
+pub(super) const SOFTWARE: &str = "/cvmfs";
 
 /// What is there for a run.
 pub(crate) struct Held {
@@ -26,8 +27,10 @@ pub(crate) struct Held {
     /// The software.
     pub(crate) binds: Vec<Bind>,
     pub(crate) place: Place,
-    /// The hold on it all.
+    /// The hold on what is mounted.
     pub(crate) kept: Option<Kept>,
+    /// What is filled where nothing can be mounted.
+    pub(crate) trees: Option<Trees>,
 }
 
 /// Has everything mounted that a run needs. Without anything, no holder is needed.
@@ -49,7 +52,7 @@ pub(crate) fn hold(
         .collect::<Result<_, Failure>>()?;
     if wanted.is_empty() {
         let place = Place { scaffold, namespaces: None };
-        return Ok(Held { root: Root::Host, binds: vec![], place, kept: None });
+        return Ok(Held { root: Root::Host, binds: vec![], place, kept: None, trees: None });
     }
     let apart = invocation.environment.batch_job.as_deref();
     let door = Door::new(places.run(), apart).map_err(|error| Failure::io("use", places.run(), error))?;
@@ -67,11 +70,11 @@ pub(crate) fn hold(
     };
     let binds = software.iter().zip(trees).map(bind).collect();
     let (place, kept) = joined.into_parts();
-    Ok(Held { root, binds, place, kept: Some(kept) })
+    Ok(Held { root, binds, place, kept: Some(kept), trees: None })
 }
 
 /// An empty directory that sandboxes are put together on, in their own namespaces.
-fn scaffold(places: &Places) -> Result<PathBuf, Failure> {
+pub(super) fn scaffold(places: &Places) -> Result<PathBuf, Failure> {
     let scaffold = places.run().join("sandboxes");
     std::fs::create_dir_all(&scaffold).map_err(|error| Failure::io("create", &scaffold, error))?;
     Ok(scaffold)
