@@ -54,7 +54,12 @@ pub fn join(
             }
             // It ended before it heard of us.
             Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => last = error,
+            // It ended while it was asked.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) =>
+            {
+                last = error;
+            }
             Err(source) => return Err(SandboxError::Holder { action: "ask", source }),
         }
     }
