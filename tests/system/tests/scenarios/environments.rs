@@ -231,7 +231,10 @@ fn archives_that_are_not_whole_leave_nothing() {
         }
     }
     fs::write(&file, whole).expect("because the scratch directory is writable");
-    victim.run(&["env", "import", text(&file)]);
+    assert_eq!(victim.call(&["env", "import", text(&file), "--id", "000000"]).code, Some(3));
+    assert_eq!(entries(&victim.path("home/copies/incoming")), 0);
+    let id = victim.run(&["env", "import", text(&file)]);
+    victim.run(&["env", "import", text(&file), "--id", id.trim()]);
 }
 
 #[test]

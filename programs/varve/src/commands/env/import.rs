@@ -7,11 +7,12 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use varve_environment::{Environment, EnvironmentName, LARGEST_DOCUMENT};
+use varve_environment::{Environment, EnvironmentName, IdPrefix, LARGEST_DOCUMENT};
 
 use self::receiver::Receiver;
 use crate::copies::Copies;
 use crate::environments::{self, Environments};
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::progress::Unit;
@@ -24,11 +25,14 @@ const HEAD: usize = 512;
 #[command(
     after_help = "Of an archive every byte is verified before anything of it counts: the signatures that prove each \
                   revision, and each object. Then the environment can be used when nobody serves it any more. Prints the \
-                  id: compare it with the one that you were told."
+                  id: compare it with the one that you were told, or say that with --id."
 )]
 pub(crate) struct Import {
     /// The archive or the document; - for standard input
     file: PathBuf,
+    /// Take nothing but the environment with this id, or one that begins so
+    #[arg(long, value_name = "ID")]
+    id: Option<IdPrefix>,
     /// What it is called here; by default what its document calls it
     #[arg(long, value_name = "NAME")]
     name: Option<EnvironmentName>,
@@ -47,6 +51,7 @@ impl Import {
         input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
         let input = io::Cursor::new(head.clone()).chain(input);
         let check = |environment: &Environment| {
+            self.check_id(environment)?;
             let name = self.name_for(environment);
             name.map_or(Ok(()), |name| environments.check_free(name, environment.id(), self.replace))
         };
@@ -64,6 +69,16 @@ impl Import {
         };
         environments.put(&environment, self.name_for(&environment), self.replace)?;
         invocation.output.line(environment.id())
+    }
+
+    fn check_id(&self, environment: &Environment) -> Result<(), Failure> {
+        match &self.id {
+            Some(wanted) if !wanted.matches(&environment.id()) => {
+                let error = format!("{} is of the environment {}", self.file.display(), environment.id());
+                Err(Failure::new(ExitCode::Integrity, error).hint("nothing of it was kept"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn receive(
