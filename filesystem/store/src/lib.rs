@@ -23,6 +23,7 @@ mod flight;
 mod http;
 mod memory;
 mod object_store;
+#[cfg(feature = "s3")]
 mod s3;
 
 pub use batch::Batch;
@@ -41,6 +42,7 @@ pub use http::{
 };
 pub use memory::MemoryStore;
 pub use object_store::{Freshness, ObjectSink, ObjectSource, ObjectStore, Repeated, RepositoryFile};
+#[cfg(feature = "s3")]
 pub use s3::{
     AwsEnvironment, BucketName, CredentialsError, Endpoint, KeyPrefix, S3Body, S3Config, S3Credentials,
     S3Location, S3LocationError, S3Reader, S3Store,

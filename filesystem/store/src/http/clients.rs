@@ -34,8 +34,9 @@ fn build_one(
         .user_agent(&config.user_agent)
         .redirect(redirects)
         .referer(false)
-        .tcp_nodelay(true)
-        .http2_adaptive_window(true);
+        .tcp_nodelay(true);
+    #[cfg(feature = "http2")]
+    let builder = builder.http2_adaptive_window(true);
     let builder = match proxy {
         Proxy::Direct => builder.no_proxy().connect_timeout(config.timeout_direct),
         Proxy::Through(url) => builder
