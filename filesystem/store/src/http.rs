@@ -40,6 +40,7 @@ use varve_content::ObjectName;
 use self::batches::BatchSupport;
 use self::counters::Counts;
 use self::engine::Engine;
+#[cfg(feature = "s3")]
 pub(crate) use self::engine::EventLoop;
 use self::hedge::Hedging;
 use self::pursuit::{Pursuit, Receiver, Wanted};

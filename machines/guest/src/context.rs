@@ -81,8 +81,9 @@ impl Context {
                     console.error(format_args!("user data, {}: {why}", step.section), None);
                 }
                 let skipped = report.count(|outcome| matches!(outcome, Outcome::Skipped { .. }));
+                let unchanged = report.count(|outcome| matches!(outcome, Outcome::Unchanged));
                 console.say(format_args!(
-                    "user data: {} changed, {skipped} skipped of {}",
+                    "user data: {} changed, {unchanged} as they were, {skipped} skipped of {}",
                     report.changed(),
                     plan.steps.len()
                 ));

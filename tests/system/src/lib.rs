@@ -11,6 +11,6 @@ mod sandboxes;
 pub use installation::{
     Installation, Outcome, Server, fuse_is_missing, overlays_are_missing, programs_are_missing,
 };
-pub use machine::{BootFiles, Equipment, Machine};
+pub use machine::{BootFiles, Equipment};
 pub use page::shell_blocks;
 pub use sandboxes::{Sandboxes, User};

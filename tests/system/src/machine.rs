@@ -1,17 +1,16 @@
-//! A machine under QEMU's own emulation, with Debian's kernel and the guest as its first process.
+//! What machines with Debian's kernel and the guest as their first process are started from.
 //!
 //! Everything is as people have it: Debian's packaged kernel, fetched through this machine's own apt configuration; the guest
 //! as `cargo build` makes it for images; the initramfs of images. Without QEMU or these the caller is told, and says that it
 //! skips.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use varve_image::{Compression, Initramfs, Kernel, fetch_package, scratch_template};
-use varve_testkit::{ProcessGuard, wait_for};
+use varve_testkit::MachineSettings;
 
 /// Debian's kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -99,70 +98,17 @@ pub struct BootFiles {
     initramfs: PathBuf,
 }
 
-/// A machine that runs.
-pub struct Machine {
-    process: ProcessGuard,
-    console: PathBuf,
-}
-
-impl Machine {
-    /// Starts a machine whose console goes to `console`; with more arguments for QEMU.
-    ///
-    /// # Panics
-    /// If QEMU can't be started.
-    pub fn start(files: &BootFiles, words: &str, console: &Path, arguments: &[&str]) -> Self {
-        let output = |path: &Path| File::create(path).expect("because the scratch directory is writable");
-        let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "768"]);
-        command.args(["-display", "none", "-nodefaults", "-no-reboot"]);
-        command.args(["-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0,romfile="]);
-        command.arg("-serial").arg(format!("file:{}", console.display()));
-        command.arg("-kernel").arg(&files.kernel).arg("-initrd").arg(&files.initramfs);
-        command.args(["-append", &format!("console=ttyS0 quiet panic=1 {words}")]).args(arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output(&console.with_extension("qemu")));
-        let process = ProcessGuard::start(&mut command).expect("because QEMU is there");
-        Self { process, console: console.to_owned() }
-    }
-
-    /// What the console has shown so far, in lines as elsewhere.
-    pub fn console(&self) -> String {
-        let read =
-            |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).replace('\r', "");
-        read(&self.console) + &read(&self.console.with_extension("qemu"))
-    }
-
-    /// Waits until the console shows a text, and returns everything that it has shown.
-    ///
-    /// # Panics
-    /// If it doesn't in time.
-    pub fn wait_for(&mut self, text: &str, limit: Duration) -> String {
-        let mut last = String::new();
-        let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            wait_for(text, limit, || {
-                last = self.console();
-                let ended = !matches!(self.process.wait(Duration::ZERO), Ok(None));
-                (last.contains(text) || ended).then_some(())
-            });
-        }));
-        last = self.console();
-        assert!(shown.is_ok() && last.contains(text), "the console never shows '{text}':\n{last}");
-        last
-    }
-
-    /// Waits until the machine has switched itself off, and returns what the console has shown.
-    ///
-    /// # Panics
-    /// If it runs on.
-    pub fn wait_for_end(&mut self, limit: Duration) -> String {
-        let status = self.process.wait(limit).expect("because it is our child");
-        assert!(status.is_some(), "the machine runs on:\n{}", self.console());
-        self.console()
-    }
-
-    /// As if the power were cut.
-    pub fn cut_power(mut self) -> String {
-        let _ = self.process.kill();
-        self.console()
+impl BootFiles {
+    /// A machine that is started from them, with more words on the kernel's command line.
+    pub fn machine(&self, words: &str) -> MachineSettings {
+        let command_line = format!("console=ttyS0 quiet panic=1 varve.debug {words}");
+        MachineSettings {
+            memory: 768,
+            cores: 2,
+            kernel: Some((self.kernel.clone(), self.initramfs.clone(), command_line)),
+            arguments: vec!["-no-reboot".to_owned()],
+            ..MachineSettings::default()
+        }
     }
 }
 

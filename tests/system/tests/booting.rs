@@ -5,5 +5,7 @@
 mod first_boot;
 #[path = "booting/operating_system.rs"]
 mod operating_system;
+#[path = "booting/power_cuts.rs"]
+mod power_cuts;
 #[path = "booting/scratch_disk.rs"]
 mod scratch_disk;

@@ -101,22 +101,23 @@ impl Machine {
         Self { process, typed, ports, scratch }
     }
 
-    /// What the machine has written to its serial console.
+    /// What the machine has written to its serial console, its lines ended as elsewhere.
     pub fn console(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.scratch.join("console")).unwrap_or_default()).into_owned()
+        let console = fs::read(self.scratch.join("console")).unwrap_or_default();
+        String::from_utf8_lossy(&console).replace('\r', "")
     }
 
-    /// Waits until `text` is on the serial console.
+    /// Waits until `text` is on the serial console, and returns everything that is there.
     ///
     /// # Panics
     /// If the machine ends before, or it isn't there within `limit`; the end of the console is shown.
-    pub fn wait_for_text(&mut self, text: &str, limit: Duration) {
+    pub fn wait_for_text(&mut self, text: &str, limit: Duration) -> String {
         let end = Instant::now() + limit;
         loop {
             let ended = self.process.wait(Duration::from_millis(50)).expect("because it is our child");
             let console = self.console();
             if console.contains(text) {
-                return;
+                return console;
             }
             let shown = last(&console);
             assert!(ended.is_none(), "the machine ended before it wrote '{text}':\n{shown}");
@@ -176,13 +177,14 @@ impl Machine {
         monitor.write_all(b"system_powerdown\n").expect("because it runs");
     }
 
-    /// Waits until the machine has switched itself off.
+    /// Waits until the machine has switched itself off, and returns what it wrote to its console.
     ///
     /// # Panics
     /// If it hasn't within `limit`.
-    pub fn wait_for_end(&mut self, limit: Duration) {
+    pub fn wait_for_end(&mut self, limit: Duration) -> String {
         let ended = self.process.wait(limit).expect("because it is our child");
         assert!(ended.is_some(), "the machine still runs after {limit:?}:\n{}", last(&self.console()));
+        self.console()
     }
 
     /// Ends the machine as a power cut would, and returns what it wrote to its console. What it had not flushed to its disks is

@@ -109,6 +109,7 @@ impl EventLoop {
     }
 
     /// Lets something run on the loop's own threads.
+    #[cfg(feature = "s3")]
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.runtime().spawn(future);
     }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use varve_system::{Equipment, Installation, Machine};
+use varve_system::{Equipment, Installation};
+use varve_testkit::Machine;
 
 use super::operating_system::{self, NAME};
 
@@ -28,14 +29,10 @@ fn a_machine_boots_from_a_repository_and_ends() {
     let files = equipment.write_image(&settings, &installation.directory("image"));
     let user_data = installation.path("user-data");
     fs::write(&user_data, "#!/bin/sh\n").unwrap();
-    let given = format!("name=opt/varve/user-data,file={}", user_data.display());
-    let hostname = "name=opt/varve/hostname,string=node-7";
-    let mut machine = Machine::start(
-        &files,
-        "varve.debug",
-        &installation.path("console"),
-        &["-fw_cfg", &given, "-fw_cfg", hostname],
-    );
+    let mut settings = files.machine("");
+    settings.user_data = Some(user_data);
+    settings.arguments.extend(["-fw_cfg", "name=opt/varve/hostname,string=node-7"].map(str::to_owned));
+    let mut machine = Machine::start(&settings).expect("because QEMU is part of the equipment");
     let console = machine.wait_for_end(LONG);
     println!("{console}");
     for expected in [

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use varve_system::{BootFiles, Equipment, Installation, Machine};
+use varve_system::{BootFiles, Equipment, Installation};
+use varve_testkit::Machine;
 
 use super::operating_system::{self, NAME};
 
@@ -47,11 +48,12 @@ impl Lab {
         Some(Self { equipment, installation, disk, disc })
     }
 
-    fn boot(&self, files: &BootFiles, console: &str, words: &str) -> Machine {
-        let disk = format!("file={},if=virtio,format=raw", self.disk.display());
+    fn boot(&self, files: &BootFiles, words: &str) -> Machine {
+        let mut settings = files.machine(words);
+        settings.disks = vec![self.disk.clone()];
         let disc = format!("file={},if=virtio,format=raw,readonly=on", self.disc.display());
-        let console = self.installation.path(console);
-        Machine::start(files, &format!("varve.debug {words}"), &console, &["-drive", &disk, "-drive", &disc])
+        settings.arguments.extend(["-drive".to_owned(), disc]);
+        Machine::start(&settings).expect("because QEMU is part of the equipment")
     }
 }
 
@@ -82,7 +84,7 @@ fn a_second_boot_uses_the_warm_disk_and_outlives_its_server() {
     let port = server.port();
     let settings = operating_system::boot_settings(&lab.installation, port);
     let files = lab.equipment.write_image(&settings, &lab.installation.directory("image"));
-    let first = lab.boot(&files, "first", "").wait_for_end(LONG);
+    let first = lab.boot(&files, "").wait_for_end(LONG);
     for expected in [
         "scratch disk /dev/vda, which was empty",
         "user data: NoCloud disk",
@@ -103,8 +105,8 @@ fn a_second_boot_uses_the_warm_disk_and_outlives_its_server() {
     let tree = lab.installation.path("os");
     lab.installation.run(&["repo".as_ref(), "publish".as_ref(), NAME.as_ref(), tree.as_os_str()]);
     drop(server);
-    let mut second = lab.boot(&files, "second", "");
-    let console = second.wait_for("OS: waiting for the cut", LONG);
+    let mut second = lab.boot(&files, "");
+    let console = second.wait_for_text("OS: waiting for the cut", LONG);
     assert!(
         console.contains("scratch disk /dev/vda\n") && console.contains("OS: boots so far: x"),
         "{console}"
@@ -121,6 +123,6 @@ fn a_second_boot_uses_the_warm_disk_and_outlives_its_server() {
     assert!(second.contains("varve: powering off"), "{second}");
 
     // Something else is asked for, by its date: the machine moves, and keeps what was changed.
-    let third = lab.boot(&files, "third", "varve.date=2099-01-01").wait_for_end(LONG);
+    let third = lab.boot(&files, "varve.date=2099-01-01").wait_for_end(LONG);
     assert!(third.contains("OS: tiny 2") && third.contains("OS: boots so far: x\nx"), "{third}");
 }
