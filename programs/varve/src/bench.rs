@@ -1,5 +1,6 @@
 //! Measurements of this machine, each beside a peer or a limit in the same run. Their figures are in docs/benchmarks.md.
 
+mod booting;
 mod collecting;
 mod committing;
 mod filling;
@@ -42,6 +43,8 @@ pub(crate) enum Benchmark {
     Fill,
     /// Collect the garbage of 50 revisions with 200,000 objects
     Gc,
+    /// Start machines whose operating system is streamed (needs QEMU, and mmdebstrap without --tree)
+    Boot,
 }
 
 /// How to measure.
@@ -52,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) tree: Option<PathBuf>,
     /// How many entries the memory benchmark walks over.
     pub(crate) entries: usize,
+    /// The kernel of the machines that are booted.
+    pub(crate) kernel: String,
 }
 
 /// Runs one benchmark in an installation of its own.
@@ -71,5 +76,9 @@ pub(crate) fn run(
         Benchmark::Transaction => committing::run(scratch, settings.rounds),
         Benchmark::Fill => filling::run(scratch, settings.rounds),
         Benchmark::Gc => collecting::run(scratch),
+        Benchmark::Boot => {
+            let subject = booting::Subject { tree: settings.tree.as_deref(), kernel: &settings.kernel };
+            booting::run(scratch, &subject, settings.rounds)
+        }
     }
 }

@@ -137,13 +137,19 @@ impl Scratch {
 
     /// Starts `varve serve` on a free port of the loopback interface, and waits until it answers.
     pub(crate) fn start_server(&mut self) -> Result<(), ScratchError> {
+        self.start_server_with(&[])
+    }
+
+    /// Likewise, with more arguments.
+    pub(crate) fn start_server_with(&mut self, arguments: &[&str]) -> Result<(), ScratchError> {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .map_err(io_error("find a free port"))?
             .port();
         let log = File::create(self.path("serve.log")).map_err(io_error("create the server's log"))?;
         let mut command = self.varve("serve --listen");
-        command.arg(format!("127.0.0.1:{port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.arg(format!("127.0.0.1:{port}")).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child =
             command.spawn().map_err(|source| ScratchError::Start { command: shown(&command), source })?;
         self.server = Some(Server { child, port });
@@ -272,7 +278,7 @@ pub(crate) enum ScratchError {
     #[error("the server is not running")]
     NoServer,
     /// Something that should happen did not.
-    #[error("{what} did not come within {} s", PATIENCE.as_secs())]
+    #[error("{what} did not come in time")]
     Late { what: &'static str },
     /// Somebody pressed Ctrl-C.
     #[error("interrupted; everything has been cleaned up")]

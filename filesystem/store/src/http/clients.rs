@@ -30,11 +30,8 @@ fn build_one(
     encrypted: bool,
 ) -> Result<Client, HttpConfigError> {
     let redirects = if config.redirects == 0 { Policy::none() } else { Policy::limited(config.redirects) };
-    let builder = Client::builder()
-        .user_agent(&config.user_agent)
-        .redirect(redirects)
-        .referer(false)
-        .tcp_nodelay(true);
+    let builder =
+        Client::builder().user_agent(&config.user_agent).redirect(redirects).referer(false).tcp_nodelay(true);
     #[cfg(feature = "http2")]
     let builder = builder.http2_adaptive_window(true);
     let builder = match proxy {

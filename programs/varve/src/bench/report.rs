@@ -37,6 +37,15 @@ impl Finding {
         Self { what: what.into(), figure: figure.into(), beside: String::new(), ratio: None, aim }
     }
 
+    /// The median of several times.
+    pub(crate) fn median(what: impl Into<String>, times: &[Duration], aim: &'static str) -> Self {
+        let mut times = times.to_vec();
+        times.sort_unstable();
+        let figure =
+            times.get(times.len() / 2).map_or_else(|| "not measured".to_owned(), |time| seconds(*time));
+        Self::alone(what, figure, aim)
+    }
+
     /// A speed: the limit's time over our time, 1 where both are equally fast, less where we are slower.
     pub(crate) fn speed(
         what: impl Into<String>,

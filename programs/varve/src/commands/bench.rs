@@ -20,12 +20,15 @@ pub(crate) struct Bench {
     /// How often each is repeated; the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
-    /// Publish and read a copy of this tree instead of the Rust toolchain
+    /// Publish and read a copy of this tree instead of the Rust toolchain; boot this one, as varve os build made it
     #[arg(long, value_name = "DIR")]
     tree: Option<PathBuf>,
     /// How many entries the memory benchmark walks over
     #[arg(long, default_value_t = 1_000_000)]
     entries: usize,
+    /// The kernel of the machines: a package that apt knows, or a bzImage such as varve image kernel makes
+    #[arg(long, value_name = "PACKAGE|FILE", default_value = "linux-image-amd64")]
+    kernel: String,
     /// Where to work; needs several gigabytes on a local disk
     #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
     directory: PathBuf,
@@ -35,7 +38,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        let settings = Settings { rounds: usize::from(self.rounds), tree: self.tree, entries: self.entries };
+        let settings = Settings {
+            rounds: usize::from(self.rounds),
+            tree: self.tree,
+            entries: self.entries,
+            kernel: self.kernel,
+        };
         let benchmarks =
             if self.benchmarks.is_empty() { Benchmark::value_variants().to_vec() } else { self.benchmarks };
         let mut findings = vec![];

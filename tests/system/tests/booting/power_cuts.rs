@@ -51,7 +51,10 @@ fn what_was_synced_is_there_after_ten_power_cuts() {
         let console = running.wait_for_text(" whole\n", LONG);
         let kept: Vec<&str> = numbers(&console, "OS: kept ").collect();
         for number in &acknowledged {
-            assert!(kept.contains(&number.as_str()), "file {number} was synced before cut {cut}, and is not whole:\n{console}");
+            assert!(
+                kept.contains(&number.as_str()),
+                "file {number} was synced before cut {cut}, and is not whole:\n{console}"
+            );
         }
         if cut == CUTS {
             break;

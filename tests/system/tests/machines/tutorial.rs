@@ -54,7 +54,8 @@ fn from_nothing_to_a_machine_and_to_its_next_version() {
     ] {
         assert!(said.contains(expected), "'{expected}' is not in what was said:\n{said}");
     }
-    let (_, undone) = said.rsplit_once("os.example.org at basic (revision 2)").expect("the machine went back");
+    let (_, undone) =
+        said.rsplit_once("os.example.org at basic (revision 2)").expect("the machine went back");
     assert!(undone.contains("kept: anna's line") && !undone.contains("brought:"), "{undone}");
 }
 
