@@ -16,6 +16,8 @@ pub enum Secret {
     Sealed(String),
     /// Where it can be fetched, once.
     Fetch(String),
+    /// It was fetched before, and what it is for has been done.
+    Taken,
 }
 
 impl Secret {
@@ -23,7 +25,7 @@ impl Secret {
     pub fn plain(&self) -> Option<&str> {
         match self {
             Self::Plain(text) => Some(text),
-            Self::Sealed(_) | Self::Fetch(_) => None,
+            Self::Sealed(_) | Self::Fetch(_) | Self::Taken => None,
         }
     }
 }
@@ -40,6 +42,7 @@ impl fmt::Debug for Secret {
             Self::Plain(_) => "Secret::Plain(…)",
             Self::Sealed(_) => "Secret::Sealed(…)",
             Self::Fetch(_) => "Secret::Fetch(…)",
+            Self::Taken => "Secret::Taken",
         })
     }
 }
@@ -49,7 +52,7 @@ impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
         match self {
-            Self::Plain(_) => map.serialize_entry("hidden", &true)?,
+            Self::Plain(_) | Self::Taken => map.serialize_entry("hidden", &true)?,
             Self::Sealed(text) => map.serialize_entry("sealed", text)?,
             Self::Fetch(address) => map.serialize_entry("fetch", address)?,
         }

@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::datasource::{self, UserData};
 use crate::emergency::{self, Answer};
 use crate::error::GuestError;
+use crate::fetch::Taken;
 use crate::modules::Modules;
 use crate::network::{self, Network};
 use crate::os_mount::{self, MountSettings};
@@ -108,7 +109,8 @@ impl Boot<'_> {
         write_resolver(&network)?;
         self.record.done("network");
         let user_data = local.or_else(|| datasource::remote(&network.dhcp_servers(), &self.console));
-        let context = self.read_context(user_data);
+        let mut context = self.read_context(user_data);
+        context.include_plain(&self.console);
         self.record.done("user data");
 
         let config = self.configuration(&context)?;
@@ -119,7 +121,7 @@ impl Boot<'_> {
 
         self.mount_system(&config, &scratch)?;
         self.overlay(&config, &scratch)?;
-        self.personalize(&network, &context)?;
+        self.personalize(&network, &mut context, &scratch)?;
         switch::hand_on_mounts()?;
         self.record.done("switch");
         self.record.write(Path::new(record::FILE))?;
@@ -209,14 +211,22 @@ impl Boot<'_> {
     }
 
     /// Makes the tree this machine's.
-    fn personalize(&mut self, network: &Network, context: &Context) -> Result<(), GuestError> {
+    fn personalize(
+        &mut self,
+        network: &Network,
+        context: &mut Context,
+        scratch: &Scratch,
+    ) -> Result<(), GuestError> {
         network::write_networkd(network, Path::new("/run"))?;
         appliance::unit::write(Path::new("/run"))?;
         let root = Path::new(NEW_ROOT);
         let days =
             (self.surroundings.now)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
                 / 86400;
+        let taken = Taken::in_directory(&scratch.auxiliary(), self.record.instance_id.as_deref());
+        context.complete(root, &taken, &self.console);
         let hostname = context.apply(root, days as u32, network.hostname(), &self.console);
+        context.remember(&taken, &self.console);
         if let Some(hostname) = hostname {
             let _ = rustix::system::sethostname(hostname.as_bytes());
         }

@@ -4,16 +4,28 @@ use std::path::Path;
 
 use varve_context::sections::boot::Boot;
 use varve_context::text::{HostName, Line};
-use varve_context::{Document, Outcome, Severity};
+use varve_context::{Document, Identity, Outcome, Reference, Secret, Severity};
 
 use crate::config::BootSection;
 use crate::console::{Console, chain};
-use crate::datasource::Found;
+use crate::datasource::{Found, MOST_USER_DATA};
+use crate::fetch::{FetchError, Fetcher, Taken};
+
+/// The most user data that others refer to, and the longest secret in bytes.
+const MOST_INCLUDED: usize = 64;
+const LONGEST_SECRET: u64 = 1 << 20;
 
 /// User data, read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Context {
     document: Document,
+    /// What is still to be fetched and read.
+    references: Vec<Reference>,
+    /// How much was fetched.
+    included: usize,
+    identities: Vec<Identity>,
+    /// What was fetched, and must not be at the next start.
+    fetched: Vec<String>,
 }
 
 impl Context {
@@ -25,18 +37,120 @@ impl Context {
             found.facts.hostname.as_deref().and_then(|name| HostName::parse(name).ok());
         let keys = found.facts.public_keys.iter();
         document.ssh.root_keys = keys.filter_map(|key| Line::parse(key.as_str()).ok()).collect();
-        if let Some(bytes) = &found.user_data {
-            let read = varve_context::read(bytes);
-            for notice in &read.notices {
-                let text = format!("user data: {}", notice.message);
-                match notice.severity {
-                    Severity::Error => console.error(text, notice.hint.as_deref()),
-                    _ => console.warn(text),
+        let mut context = Self { document, ..Self::default() };
+        if let Some(text) = &found.identity {
+            match Identity::parse_file(text) {
+                Ok(identities) => context.identities = identities,
+                Err(error) => {
+                    console.error(format_args!("the key of sealed secrets: {}", chain(&error)), None)
                 }
             }
-            document.merge(read.document);
         }
-        Self { document }
+        if let Some(bytes) = &found.user_data {
+            context.add(bytes, "user data", console);
+        }
+        context
+    }
+
+    /// Reads more, over what there is.
+    fn add(&mut self, bytes: &[u8], source: &str, console: &Console) {
+        let read = varve_context::read(bytes);
+        for notice in &read.notices {
+            let text = format!("{source}: {}", notice.message);
+            match notice.severity {
+                Severity::Error => console.error(text, notice.hint.as_deref()),
+                _ => console.warn(text),
+            }
+        }
+        self.document.merge(read.document);
+        self.references.extend(read.references);
+    }
+
+    /// Fetches what it refers to by `http://`: it may say which operating system is booted.
+    pub(crate) fn include_plain(&mut self, console: &Console) {
+        let here = |address: &str| address.starts_with("http://");
+        self.include(here, Fetcher::plain, None, console);
+    }
+
+    /// Fetches everything else: what it refers to by `https://`, with the certificates of the system in `root`, and secrets.
+    /// Then opens those that are sealed.
+    pub(crate) fn complete(&mut self, root: &Path, taken: &Taken, console: &Console) {
+        self.include(|_| true, || Fetcher::encrypted(root), Some(taken), console);
+        for left in std::mem::take(&mut self.references) {
+            console.warn(format_args!("user data: {left:?} is not fetched"));
+        }
+        self.fetch_secrets(root, taken, console);
+        if let Err(error) = self.document.unseal(&self.identities) {
+            console.error(
+                format_args!("user data: {}", chain(&error)),
+                Some("the machine has no key that opens it: give it one with varve vm run --identity"),
+            );
+        }
+    }
+
+    fn include(
+        &mut self,
+        here: impl Fn(&str) -> bool,
+        fetcher: impl Fn() -> Result<Fetcher, FetchError>,
+        taken: Option<&Taken>,
+        console: &Console,
+    ) {
+        let is_wanted = |reference: &Reference| match reference {
+            Reference::Include { address, once } => here(address) && (!once || taken.is_some()),
+            Reference::Online { .. } | Reference::Hepix { .. } => false,
+        };
+        while let Some(at) = self.references.iter().position(is_wanted) {
+            let Reference::Include { address, once } = self.references.remove(at) else { continue };
+            if once && taken.is_some_and(|taken| taken.has(&address)) {
+                continue;
+            }
+            self.included += 1;
+            if self.included > MOST_INCLUDED {
+                return console.error("user data refer to too many others", None);
+            }
+            let fetched = match address.starts_with("http://") {
+                true => Fetcher::plain(),
+                false => fetcher(),
+            };
+            match fetched.and_then(|fetcher| fetcher.get(&address, MOST_USER_DATA)) {
+                Ok(bytes) => {
+                    self.add(&bytes, &address, console);
+                    self.fetched.extend(once.then_some(address));
+                }
+                Err(error) => console.error(format_args!("user data: {}", chain(&error)), None),
+            }
+        }
+    }
+
+    fn fetch_secrets(&mut self, root: &Path, taken: &Taken, console: &Console) {
+        let mut fetched = Vec::new();
+        self.document.secrets(&mut |secret| {
+            let Secret::Fetch(address) = secret else { return };
+            if taken.has(address) {
+                *secret = Secret::Taken;
+                return;
+            }
+            let bytes = Fetcher::encrypted(root).and_then(|fetcher| fetcher.get(address, LONGEST_SECRET));
+            match bytes.map(String::from_utf8) {
+                Ok(Ok(text)) => {
+                    fetched.push(address.clone());
+                    *secret = match text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") {
+                        true => Secret::Sealed(text),
+                        false => Secret::Plain(text.trim_end_matches('\n').to_owned()),
+                    };
+                }
+                Ok(Err(_)) => console.error(format_args!("the secret at {address} is no text"), None),
+                Err(error) => console.error(format_args!("a secret: {}", chain(&error)), None),
+            }
+        });
+        self.fetched.extend(fetched);
+    }
+
+    /// Remembers what was fetched and is not to be fetched again, once it has been put to its use.
+    pub(crate) fn remember(&self, taken: &Taken, console: &Console) {
+        if let Err(error) = taken.add(&self.fetched) {
+            console.warn(format_args!("what was fetched once is fetched again at the next start: {error}"));
+        }
     }
 
     /// What it says about the operating system.
@@ -112,7 +226,7 @@ mod tests {
                 public_keys: vec!["ssh-rsa A".into()],
                 ..Facts::default()
             },
-            network_config: None,
+            ..Found::default()
         };
         let context = Context::read(&found, &quiet());
         let scratch = varve_testkit::Scratch::new();
@@ -130,5 +244,52 @@ mod tests {
         let scratch = varve_testkit::Scratch::new();
         let name = Context::default().apply(&scratch.join(""), 20_000, Some("dhcp-1".into()), &quiet());
         assert_eq!(name.as_deref(), Some("dhcp-1"));
+    }
+
+    #[test]
+    fn what_user_data_refer_to_is_fetched_and_counts() {
+        let scratch = varve_testkit::Scratch::new();
+        let server = varve_testkit::FaultyServer::new(&scratch.directory("served"));
+        std::fs::write(scratch.join("served/more"), "#cloud-config\nhostname: fetched\n").unwrap();
+        let include = format!("#include\n{0}/more\n#include-once\n{0}/none\n", server.url());
+        let found = Found { user_data: Some(include.into_bytes()), ..Found::default() };
+        let mut context = Context::read(&found, &quiet());
+        context.include_plain(&quiet());
+        assert_eq!(
+            context.document.machine.hostname.as_ref().map(ToString::to_string).as_deref(),
+            Some("fetched")
+        );
+        assert_eq!(server.count("/none"), 0, "what may be fetched once waits until that can be remembered");
+        let taken = Taken::in_directory(&scratch.join(""), None);
+        context.complete(&scratch.join(""), &taken, &quiet());
+        assert_eq!(server.count("/none"), 1);
+        assert!(context.fetched.is_empty(), "it isn't there, so it was not taken");
+    }
+
+    #[test]
+    fn sealed_secrets_are_opened_with_the_machine_s_key() {
+        let identity = Identity::generate();
+        let Secret::Sealed(sealed) = Secret::from("munge".to_owned()).seal(&[identity.recipient()]).unwrap()
+        else {
+            panic!("it was to be sealed")
+        };
+        let text = format!(
+            "[[files]]\npath = '/etc/secret'\nsecret = {{ sealed = \"\"\"{sealed}\"\"\" }}\n[[files]]\npath = \
+             '/etc/other'\nsecret = {{ fetch = 'https://secrets.example.org/x' }}\n"
+        );
+        let found = Found {
+            user_data: Some(text.into_bytes()),
+            identity: Some(identity.to_file()),
+            ..Found::default()
+        };
+        let scratch = varve_testkit::Scratch::new();
+        let root = scratch.directory("root/etc").parent().unwrap().to_owned();
+        let taken = Taken::in_directory(&scratch.join(""), None);
+        taken.add(&["https://secrets.example.org/x".to_owned()]).unwrap();
+        let mut context = Context::read(&found, &quiet());
+        context.complete(&root, &taken, &quiet());
+        context.apply(&root, 20_000, None, &quiet());
+        assert_eq!(std::fs::read_to_string(root.join("etc/secret")).unwrap(), "munge");
+        assert!(!root.join("etc/other").exists());
     }
 }

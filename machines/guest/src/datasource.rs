@@ -39,6 +39,8 @@ pub struct Found {
     pub facts: Facts,
     /// How the network is to be set up, in cloud-init's words.
     pub network_config: Option<String>,
+    /// The keys that open what is sealed in the user data, as `varve context keygen` writes them.
+    pub identity: Option<String>,
 }
 
 /// What a cloud knows of a machine.

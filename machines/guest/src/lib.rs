@@ -16,6 +16,7 @@ mod context;
 pub mod datasource;
 mod emergency;
 mod error;
+mod fetch;
 mod kernel_mounts;
 pub mod modules;
 pub mod network;

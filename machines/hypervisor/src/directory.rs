@@ -9,6 +9,7 @@
 //!   NAME/           a machine
 //!     machine.json  its definition
 //!     user-data     what it is to become, readable for the owner only
+//!     identity      what opens the sealed part of that, likewise
 //!     console.log   what it wrote to its serial console
 //!     run.json      how it was started last: accelerator, ports
 //!     …             what the back end made: disks, sockets, saved memory
@@ -147,8 +148,10 @@ impl Directory {
         DirBuilder::new().mode(0o700).create(&new).map_err(HypervisorError::io("create", &new))?;
         let home = Home { directory: new.clone(), definition };
         let made = home.write("machine.json", &home.definition).and_then(|()| {
-            if let Some(bytes) = home.spec().user_data.bytes() {
-                home.write_bytes("user-data", bytes)?;
+            for (name, told) in [("user-data", &home.spec().user_data), ("identity", &home.spec().identity)] {
+                if let Some(bytes) = told.bytes() {
+                    home.write_bytes(name, bytes)?;
+                }
             }
             fill(&home)
         });
@@ -167,8 +170,11 @@ impl Directory {
         let directory = self.path.join(name.as_str());
         let definition: Option<Definition> = read(&directory.join("machine.json"))?;
         let mut definition = definition.ok_or_else(|| HypervisorError::Unknown { name: name.clone() })?;
-        if let Some(bytes) = read_bytes(&directory.join("user-data"))? {
-            definition.spec.user_data = UserData::new(bytes)?;
+        let spec = &mut definition.spec;
+        for (name, told) in [("user-data", &mut spec.user_data), ("identity", &mut spec.identity)] {
+            if let Some(bytes) = read_bytes(&directory.join(name))? {
+                *told = UserData::new(bytes)?;
+            }
         }
         Ok(Home { directory, definition })
     }

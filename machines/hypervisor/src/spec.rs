@@ -49,6 +49,9 @@ pub struct MachineSpec {
     /// What it is to become. It is kept apart from the rest, since it may hold secrets.
     #[serde(skip)]
     pub user_data: UserData,
+    /// The private keys that open what is sealed in the user data. They are kept apart likewise.
+    #[serde(skip)]
+    pub identity: UserData,
     /// Public keys that may log in, in OpenSSH's form; they are part of its metadata.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
@@ -119,6 +122,11 @@ impl UserData {
             return Err(SpecError::UserData { size: bytes.len(), most: MOST_USER_DATA });
         }
         Ok(Self(Some(bytes)))
+    }
+
+    /// Whether there is nothing to be told.
+    pub fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(Vec::is_empty)
     }
 
     /// The bytes, if there are any user data.
@@ -265,6 +273,7 @@ mod tests {
             scratch: vec![],
             network: Network::Off,
             user_data: UserData::default(),
+            identity: UserData::default(),
             ssh_keys: vec![],
         }
     }

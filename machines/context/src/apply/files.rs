@@ -77,6 +77,9 @@ fn begins(line: &[u8], start: &[u8]) -> bool {
 
 /// Why a secret's text isn't at hand.
 pub(super) fn unavailable(what: &str, secret: &Secret) -> ActionError {
+    if *secret == Secret::Taken {
+        return ActionError::Skipped(format!("the secret for {what} was fetched at an earlier start"));
+    }
     ActionError::Refused(match secret {
         Secret::Fetch(address) => format!("the secret for {what} was not fetched from {address}"),
         _ => format!("the secret for {what} is sealed, and there is no key for it"),

@@ -18,6 +18,7 @@ pub(super) fn read(directory: &Path) -> Option<Found> {
         user_data,
         facts: text.and_then(|text| open_stack_facts(&text)).unwrap_or_default().checked(),
         network_config: None,
+        identity: None,
     })
 }
 

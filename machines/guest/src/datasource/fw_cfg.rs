@@ -21,6 +21,7 @@ pub(super) fn read(directory: &Path) -> Option<Found> {
         user_data: file(&raw("user-data"), MOST_USER_DATA),
         facts: facts.checked(),
         network_config: text_file(&raw("network-config")),
+        identity: text_file(&raw("identity")),
     };
     (found != Found::default()).then_some(found)
 }
@@ -39,9 +40,11 @@ mod tests {
             fs::write(scratch.directory(&format!("opt/varve/{name}")).join("raw"), text).unwrap();
         };
         put("user-data", "hello");
+        put("identity", "AGE-SECRET-KEY-1\n");
         put("public-keys", "ssh-ed25519 A\nssh-ed25519 B\n");
         let found = read(&scratch.join("")).unwrap();
         assert_eq!(found.user_data.as_deref(), Some(&b"hello"[..]));
+        assert_eq!(found.identity.as_deref(), Some("AGE-SECRET-KEY-1\n"));
         assert_eq!(found.facts.public_keys, ["ssh-ed25519 A", "ssh-ed25519 B"]);
     }
 }

@@ -1,4 +1,5 @@
-//! NoCloud: a disk labelled `cidata` with the files `user-data`, `meta-data` and `network-config`, as cloud-init has it.
+//! NoCloud: a disk labelled `cidata` with the files `user-data`, `meta-data` and `network-config`, as cloud-init has it,
+//! and `varve-identity` with the keys that open sealed secrets.
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ pub(super) fn read(directory: &Path) -> Option<Found> {
         user_data,
         facts: meta_data.map(|text| facts(&text)).unwrap_or_default(),
         network_config: text_file(&directory.join("network-config")),
+        identity: text_file(&directory.join("varve-identity")),
     })
 }
 

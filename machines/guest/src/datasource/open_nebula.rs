@@ -35,6 +35,7 @@ pub(super) fn read(directory: &Path) -> Option<Found> {
         }
         .checked(),
         network_config: None,
+        identity: None,
     })
 }
 

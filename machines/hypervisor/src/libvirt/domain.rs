@@ -65,8 +65,12 @@ impl Domain<'_> {
 
     /// User data and metadata.
     fn configuration(&self, xml: &mut Xml) -> io::Result<()> {
-        let has_user_data = self.home.spec().user_data.bytes().is_some_and(|bytes| !bytes.is_empty());
-        let files = [("meta-data", true), ("user-data", has_user_data)];
+        let spec = self.home.spec();
+        let files = [
+            ("meta-data", true),
+            ("user-data", !spec.user_data.is_empty()),
+            ("identity", !spec.identity.is_empty()),
+        ];
         xml.create_element("sysinfo").with_attribute(("type", "fwcfg")).write_inner_content(|xml| {
             for (file, _) in files.iter().filter(|(_, there)| *there) {
                 xml.create_element("entry")

@@ -15,6 +15,8 @@ use crate::spec::{Boot, Network};
 
 /// Where the user data are found by a guest that looks into QEMU's firmware configuration.
 const USER_DATA: &str = "opt/varve/user-data";
+/// Likewise, the keys that open what is sealed in them.
+const IDENTITY: &str = "opt/varve/identity";
 /// Likewise, the name and keys of the machine.
 const METADATA: &str = "opt/varve/meta-data";
 
@@ -153,8 +155,11 @@ impl Starting<'_> {
             line.option("-append", &boot.command_line);
         }
         line.option("-fw_cfg", format!("name={METADATA},file=meta-data"));
-        if self.home.spec().user_data.bytes().is_some_and(|bytes| !bytes.is_empty()) {
+        if !self.home.spec().user_data.is_empty() {
             line.option("-fw_cfg", format!("name={USER_DATA},file=user-data"));
+        }
+        if !self.home.spec().identity.is_empty() {
+            line.option("-fw_cfg", format!("name={IDENTITY},file=identity"));
         }
     }
 }

@@ -29,5 +29,6 @@ pub(super) async fn read(server: &Server) -> Result<Found, MetadataError> {
             public_keys: keys.map(str::to_owned).collect(),
         },
         network_config: None,
+        identity: None,
     })
 }

@@ -16,5 +16,6 @@ pub(super) async fn read(server: &Server) -> Result<Found, MetadataError> {
             public_keys: keys.lines().map(str::to_owned).collect(),
         },
         network_config: None,
+        identity: None,
     })
 }

@@ -32,6 +32,7 @@ pub(super) async fn read(server: &Server) -> Result<Found, MetadataError> {
             public_keys: keys(server, &headers).await?,
         },
         network_config: None,
+        identity: None,
     })
     .and_then(found)
 }

@@ -28,6 +28,7 @@ pub(super) async fn read(server: &Server) -> Result<Found, MetadataError> {
             public_keys: lines.lines().filter_map(key).collect(),
         },
         network_config: None,
+        identity: None,
     })
 }
 

@@ -14,5 +14,6 @@ pub(super) async fn read(server: &Server) -> Result<Found, MetadataError> {
             reason: "it is no JSON object".to_owned(),
         })?,
         network_config: None,
+        identity: None,
     })
 }

@@ -63,6 +63,9 @@ pub(crate) struct Run {
     /// What the machine is to become: any form that it reads
     #[arg(long, value_name = "FILE")]
     user_data: Option<PathBuf>,
+    /// The private keys that open what is sealed in the user data, as varve context keygen writes them
+    #[arg(long, value_name = "FILE", requires = "user_data")]
+    identity: Option<PathBuf>,
     /// A file of public keys that may log in; can be given more than once
     #[arg(long, value_name = "FILE")]
     ssh_key: Vec<PathBuf>,
@@ -144,10 +147,7 @@ impl Run {
             forwards.push(PortForward::to(SSH));
         }
         let network = if self.no_network { Network::Off } else { Network::User { forwards } };
-        let user_data = match &self.user_data {
-            Some(path) => UserData::new(read(path)?).map_err(Failure::usage_error)?,
-            None => UserData::default(),
-        };
+        let (user_data, identity) = (told(self.user_data.as_deref())?, told(self.identity.as_deref())?);
         Ok(MachineSpec {
             name,
             cores: self.cores,
@@ -161,9 +161,17 @@ impl Run {
             scratch: self.scratch,
             network,
             user_data,
+            identity,
             ssh_keys: keys(&self.ssh_key)?,
         })
     }
+}
+
+fn told(file: Option<&Path>) -> Result<UserData, Failure> {
+    file.map_or_else(
+        || Ok(UserData::default()),
+        |path| UserData::new(read(path)?).map_err(Failure::usage_error),
+    )
 }
 
 fn disk(text: &str) -> Disk {
