@@ -1,8 +1,8 @@
 //! The boot, step by step.
 //!
 //! ```text
-//!  kernel file systems ─▶ drivers ─┬▶ network ───────────────────────┬▶ revision ─▶ mount ─▶ overlay ─▶ context ─▶ init
-//!                                  └▶ user data of the machine ─▶ scratch ┘
+//!  kernel file systems ─▶ drivers ─▶ user data of the machine ─▶ network ─▶ user data of the cloud
+//!    ─▶ scratch ─▶ revision ─▶ mount ─▶ overlay ─▶ context ─▶ init
 //! ```
 //!
 //! What can mend itself (a server, a cable) is waited for, with the reason on the console; what can't ends the boot.
@@ -20,7 +20,7 @@ use crate::appliance;
 use crate::command_line::CommandLine;
 use crate::config::{BOOT_FILE, BootConfig, BootSection};
 use crate::console::{Console, chain};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::datasource::{self, UserData};
 use crate::emergency::{self, Answer};
 use crate::error::GuestError;
@@ -98,14 +98,13 @@ impl Boot<'_> {
         modules.load_for_devices(&self.console);
         self.record.done("drivers");
 
-        let fixed = network::address::Fixed::of_command_line(&self.line)?;
-        let (network, local) = std::thread::scope(|scope| {
-            let network = scope
-                .spawn(|| self.persistently(|| network::bring_up(&self.console, &fixed, NETWORK_PATIENCE)));
-            let local = datasource::local(&self.line, &self.console);
-            (network.join().unwrap_or_else(|_| Err(network_lost())), local)
-        });
-        let network = network?;
+        // It takes milliseconds, and may say how the network is brought up.
+        let local = datasource::local(&self.line, &self.console);
+        let mut fixed = network::address::Fixed::of_command_line(&self.line)?;
+        if let Some(UserData { found, .. }) = &local {
+            fixed.extend(context::addresses(found));
+        }
+        let network = self.persistently(|| network::bring_up(&self.console, &fixed, NETWORK_PATIENCE))?;
         write_resolver(&network)?;
         self.record.done("network");
         let user_data = local.or_else(|| datasource::remote(&network.dhcp_servers(), &self.console));

@@ -1,15 +1,19 @@
 //! What user data make of the machine: read before there is a root directory, applied to it before its init starts.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use varve_context::sections::boot::Boot;
-use varve_context::text::{HostName, Line};
+use varve_context::sections::network::{Interface, InterfaceKind};
+use varve_context::text::{HostName, Line, Word};
 use varve_context::{Document, Identity, Outcome, Reference, Secret, Severity};
 
 use crate::config::BootSection;
 use crate::console::{Console, chain};
 use crate::datasource::{Found, MOST_USER_DATA};
 use crate::fetch::{FetchError, Fetcher, Taken};
+use crate::network::address::Fixed;
+use crate::network::lease::{Lease, Route};
 
 /// The most user data that others refer to, and the longest secret in bytes.
 const MOST_INCLUDED: usize = 64;
@@ -37,6 +41,13 @@ impl Context {
             found.facts.hostname.as_deref().and_then(|name| HostName::parse(name).ok());
         let keys = found.facts.public_keys.iter();
         document.ssh.root_keys = keys.filter_map(|key| Line::parse(key.as_str()).ok()).collect();
+        if let Some(text) = &found.network_config {
+            let read = varve_context::read_network(text.as_bytes());
+            read.notices
+                .iter()
+                .for_each(|notice| console.warn(format_args!("network-config: {}", notice.message)));
+            document.merge(read.document);
+        }
         let mut context = Self { document, ..Self::default() };
         if let Some(text) = &found.identity {
             match Identity::parse_file(text) {
@@ -208,6 +219,41 @@ impl Context {
     }
 }
 
+/// The addresses that a source gives to cards by hand, one for each: the operating system adds the others.
+pub(crate) fn addresses(found: &Found) -> Vec<Fixed> {
+    let given = found.network_config.as_ref().map(|text| varve_context::read_network(text.as_bytes()));
+    let said = found.user_data.as_ref().map(|bytes| varve_context::read(bytes));
+    // What the user says goes before what the cloud knows.
+    let documents = said.into_iter().chain(given).map(|context| context.document);
+    documents
+        .flat_map(|document| document.network.interfaces.iter().filter_map(fixed).collect::<Vec<_>>())
+        .collect()
+}
+
+fn fixed(interface: &Interface) -> Option<Fixed> {
+    if interface.kind != InterfaceKind::Physical {
+        return None;
+    }
+    let (address, prefix) = interface.addresses.iter().find_map(|text| {
+        let (address, prefix) = text.as_str().split_once('/')?;
+        Some((address.parse::<IpAddr>().ok()?, prefix.parse::<u8>().ok()?))
+    })?;
+    let same_family = |other: &IpAddr| other.is_ipv4() == address.is_ipv4();
+    let parsed = |word: &Word| word.as_str().parse::<IpAddr>().ok();
+    let is_default = |to: &str| matches!(to, "default" | "0.0.0.0/0" | "::/0");
+    let gateway = interface.routes.iter().filter(|route| is_default(route.to.as_str()));
+    let gateway = gateway.filter_map(|route| route.via.as_ref().and_then(parsed)).find(same_family);
+    let named = interface.pattern.is_none() && interface.driver.is_none();
+    let card =
+        interface.mac.as_ref().map(ToString::to_string).or_else(|| named.then(|| interface.name.to_string()));
+    let mut lease = Lease::by_hand(address, prefix);
+    lease.routes.extend(gateway.map(Route::default_over));
+    lease.name_servers = interface.name_servers.iter().filter_map(parsed).collect();
+    lease.domains = interface.search.iter().map(ToString::to_string).collect();
+    lease.mtu = interface.mtu;
+    Some(Fixed { card, lease: Some(lease) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,5 +337,21 @@ mod tests {
         context.apply(&root, 20_000, None, &quiet());
         assert_eq!(std::fs::read_to_string(root.join("etc/secret")).unwrap(), "munge");
         assert!(!root.join("etc/other").exists());
+    }
+
+    #[test]
+    fn addresses_are_given_by_hand() {
+        let config = "version: 2\nethernets:\n  eth0:\n    match: {macaddress: '52:54:00:12:34:56'}\n    addresses: \
+                      [192.0.2.7/24, '2001:db8::7/64']\n    routes: [{to: default, via: 192.0.2.1}]\n    nameservers: \
+                      {addresses: [192.0.2.53]}\n  eth1: {dhcp4: true}\n";
+        let found = Found { network_config: Some(config.to_owned()), ..Found::default() };
+        let fixed = addresses(&found);
+        assert_eq!(fixed.len(), 1);
+        assert_eq!(fixed[0].card.as_deref(), Some("52:54:00:12:34:56"));
+        let lease = fixed[0].lease.as_ref().unwrap();
+        assert_eq!((lease.address.to_string().as_str(), lease.prefix), ("192.0.2.7", 24));
+        assert_eq!(lease.routes, [Route::default_over("192.0.2.1".parse().unwrap())]);
+        assert_eq!(lease.name_servers, ["192.0.2.53".parse::<IpAddr>().unwrap()]);
+        assert_eq!(Context::read(&found, &quiet()).document.network.interfaces.len(), 2);
     }
 }

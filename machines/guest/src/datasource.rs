@@ -7,6 +7,7 @@ mod command_line;
 mod config_drive;
 mod disks;
 mod fw_cfg;
+mod guestinfo;
 mod metadata_server;
 mod no_cloud;
 mod open_nebula;
@@ -97,6 +98,9 @@ pub fn local(line: &CommandLine, console: &Console) -> Option<UserData> {
     }
     if let Some(found) = fw_cfg::read(Path::new(FW_CFG)) {
         return Some(named("QEMU fw_cfg", found));
+    }
+    if let Some(found) = guestinfo::read() {
+        return Some(named("VMware guestinfo", found));
     }
     if let Some(found) = disks::read(console) {
         return Some(found);

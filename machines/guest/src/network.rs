@@ -4,7 +4,7 @@
 pub mod address;
 mod dhcp;
 mod interface;
-mod lease;
+pub(crate) mod lease;
 mod netlink;
 pub mod resolver;
 mod takeover;

@@ -23,7 +23,7 @@ pub(super) fn read(directory: &Path) -> Option<Found> {
 }
 
 /// The few lines that matter of a YAML or JSON document; what is nested deeper is only taken from `public-keys`.
-fn facts(text: &str) -> Facts {
+pub(super) fn facts(text: &str) -> Facts {
     if let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
         let word =
             |names: &[&str]| names.iter().find_map(|name| value.get(name)?.as_str()).map(str::to_owned);

@@ -93,16 +93,11 @@ impl Fixed {
         Ok(Self {
             card: field(5).map(str::to_owned),
             lease: Some(Lease {
-                address,
-                prefix,
                 routes: gateway.map(Route::default_over).into_iter().collect(),
                 name_servers,
-                domains: Vec::new(),
                 hostname: field(4).map(str::to_owned),
-                mtu: None,
                 time_servers: time_servers.into_iter().collect(),
-                dhcp: None,
-                announced: false,
+                ..Lease::by_hand(address, prefix)
             }),
         })
     }

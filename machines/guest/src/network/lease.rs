@@ -32,10 +32,10 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// What the kernel made of a router's announcement.
-    pub(super) fn announced(address: std::net::Ipv6Addr, prefix: u8) -> Self {
+    /// An address alone.
+    pub(crate) fn by_hand(address: IpAddr, prefix: u8) -> Self {
         Self {
-            address: address.into(),
+            address,
             prefix,
             routes: Vec::new(),
             name_servers: Vec::new(),
@@ -44,8 +44,13 @@ impl Lease {
             mtu: None,
             time_servers: Vec::new(),
             dhcp: None,
-            announced: true,
+            announced: false,
         }
+    }
+
+    /// What the kernel made of a router's announcement.
+    pub(super) fn announced(address: std::net::Ipv6Addr, prefix: u8) -> Self {
+        Self { announced: true, ..Self::by_hand(address.into(), prefix) }
     }
 }
 

@@ -67,6 +67,7 @@ impl Suite {
             scratch: vec!["64M".parse().expect("because it is a size")],
             network: Network::User { forwards: vec![PortForward::to(22)] },
             user_data: UserData::new(b"hello-user-data\n".to_vec()).expect("because it is short"),
+            identity: UserData::default(),
             ssh_keys: vec![],
         }
     }

@@ -16,10 +16,12 @@ const NETWORK: &str = " by DHCP";
 const LOGIN: &str = " login: ";
 /// The longest that a text of a machine's console is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The local disk's size, in units of 2^20 bytes.
-const DISK: u64 = 2048;
+/// What every kernel here is told.
+const CONSOLE: &str = "console=ttyS0,115200 quiet";
+/// The size of disks.
+const DISK: &str = "4G";
 /// What every machine here has.
-const MACHINE: [&str; 8] = ["--memory", "1G", "--cores", "2", "--accelerator", "tcg", "--scratch", "4G"];
+const MACHINE: [&str; 6] = ["--memory", "1G", "--cores", "2", "--accelerator", "tcg"];
 
 /// What is booted.
 pub(super) struct Subject<'a> {
@@ -112,28 +114,22 @@ struct Image(PathBuf);
 impl Image {
     fn direct(&self) -> Vec<String> {
         let file = |ending: &str| self.0.join(format!("varve.{ending}")).to_string_lossy().into_owned();
-        let words = [
-            "--kernel",
-            &file("vmlinuz"),
-            "--initramfs",
-            &file("initrd"),
-            "--append",
-            "console=ttyS0,115200",
-        ];
-        words.map(str::to_owned).to_vec()
+        let (kernel, initramfs) = (file("vmlinuz"), file("initrd"));
+        let files = ["--kernel", &kernel, "--initramfs", &initramfs];
+        files.into_iter().chain(["--append", CONSOLE, "--scratch", DISK]).map(str::to_owned).collect()
     }
 
     fn disc(&self) -> Vec<String> {
         let iso = self.0.join("varve.iso").to_string_lossy().into_owned();
-        vec![iso, "--firmware".to_owned(), "uefi".to_owned()]
+        [&iso, "--firmware", "uefi", "--scratch", DISK].map(str::to_owned).to_vec()
     }
 }
 
 /// A machine with everything on its disk.
 fn local_words(kernel: &str, disk: &Path) -> Vec<String> {
     let disk = disk.to_string_lossy();
-    let line = "console=ttyS0,115200 root=/dev/vda rw";
-    ["--kernel", kernel, "--append", line, "--disk", &disk].map(str::to_owned).to_vec()
+    let line = format!("{CONSOLE} root=/dev/vda rw");
+    ["--kernel", kernel, "--append", &line, "--disk", &disk].map(str::to_owned).to_vec()
 }
 
 struct Bench<'a> {
@@ -157,7 +153,7 @@ impl Bench<'_> {
     fn local_disk(&self, tree: &Path) -> Result<PathBuf, ScratchError> {
         let disk = self.scratch.path("local.raw");
         let mut command = Command::new("mke2fs");
-        command.args(["-q", "-t", "ext4", "-d"]).arg(tree).arg(&disk).arg(format!("{DISK}M"));
+        command.args(["-q", "-t", "ext4", "-d"]).arg(tree).arg(&disk).arg(DISK);
         self.scratch.run(&mut command, Talk::Kept)?;
         Ok(disk)
     }
@@ -166,7 +162,7 @@ impl Bench<'_> {
         let before = self.sent()?;
         let begun = Instant::now();
         let network = self.start(name, words, NETWORK)?;
-        self.wait(name, 0, LOGIN)?;
+        self.await_text(name, 0, LOGIN)?;
         Ok(Start { network, login: begun.elapsed(), bytes: self.sent()? - before })
     }
 
@@ -176,9 +172,9 @@ impl Bench<'_> {
         let seen = self.console(name).len();
         let begun = Instant::now();
         self.scratch.run(self.scratch.varve("vm start").arg(name), Talk::Kept)?;
-        self.wait(name, seen, NETWORK)?;
+        self.await_text(name, seen, NETWORK)?;
         let network = begun.elapsed();
-        self.wait(name, seen, LOGIN)?;
+        self.await_text(name, seen, LOGIN)?;
         Ok(Start { network, login: begun.elapsed(), bytes: self.sent()? - before })
     }
 
@@ -187,8 +183,17 @@ impl Bench<'_> {
         let begun = Instant::now();
         let mut command = self.scratch.varve("vm run --name");
         self.scratch.run(command.arg(name).args(MACHINE).args(words), Talk::Kept)?;
-        self.wait(name, 0, text)?;
+        self.await_text(name, 0, text)?;
         Ok(begun.elapsed())
+    }
+
+    /// Waits for a text of the console of a machine that goes away with a failure: nothing else ends machines.
+    fn await_text(&self, name: &str, from: usize, text: &'static str) -> Result<(), ScratchError> {
+        self.wait(name, from, text).inspect_err(|_| {
+            if let Err(error) = self.delete(name) {
+                tracing::warn!("{name} is left: {error}");
+            }
+        })
     }
 
     fn delete(&self, name: &str) -> Result<(), ScratchError> {
