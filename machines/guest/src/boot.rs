@@ -256,10 +256,6 @@ impl Boot<'_> {
     }
 }
 
-fn network_lost() -> GuestError {
-    GuestError::NoNetwork { reason: "setting it up failed unexpectedly".to_owned() }
-}
-
 fn write_resolver(network: &Network) -> Result<(), GuestError> {
     let text = network::resolver::text(network);
     fs::create_dir_all("/etc").map_err(GuestError::io("create", Path::new("/etc")))?;

@@ -53,7 +53,7 @@ impl Context {
             match Identity::parse_file(text) {
                 Ok(identities) => context.identities = identities,
                 Err(error) => {
-                    console.error(format_args!("the key of sealed secrets: {}", chain(&error)), None)
+                    console.error(format_args!("the key of sealed secrets: {}", chain(&error)), None);
                 }
             }
         }
