@@ -180,7 +180,10 @@ impl Answers {
             _ => false,
         };
         if needs_content {
-            tree.fill(directory, location, patience.deadline()?)?;
+            // What an earlier run has filled needs no patience.
+            if tree.unfilled(directory, location)?.is_some() {
+                tree.fill(directory, location, patience.deadline()?)?;
+            }
             return Ok((Answer::Continue, true));
         }
         let (Call::Stat(..) | Call::Access(..)) = call else { return Ok((Answer::Continue, false)) };
