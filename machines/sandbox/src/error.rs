@@ -97,6 +97,11 @@ impl SandboxError {
             Self::Namespaces { obstacle, .. } | Self::Inside { obstacle, .. } => {
                 obstacle.as_ref().map(Obstacle::hint)
             }
+            Self::Mount { message, .. }
+                if message.contains("/dev/fuse") || message.contains("fusermount3") =>
+            {
+                Some(Obstacle::NoFuse.hint())
+            }
             Self::InUse { .. } => Some("wait for its end, or choose another directory".to_owned()),
             _ => None,
         }

@@ -24,6 +24,7 @@ use crate::privileges;
 use crate::relay::Relay;
 use crate::sandbox::{Network, Sandbox};
 use crate::seccomp;
+use crate::support::Obstacle;
 use crate::tree;
 
 /// Why nothing was run, for who isn't told otherwise.
@@ -60,9 +61,7 @@ fn tell(channel: &Channel, error: &SandboxError) {
     }
     let obstacle = match error {
         SandboxError::Inside { obstacle, .. } | SandboxError::Namespaces { obstacle, .. } => obstacle.clone(),
-        SandboxError::Io { source, .. } if mounts::is_missing_in_kernel(source) => {
-            Some(crate::support::Obstacle::OldKernel)
-        }
+        SandboxError::Io { source, .. } if mounts::is_missing_in_kernel(source) => Some(Obstacle::OldKernel),
         _ => None,
     };
     // A caller that is gone needs no telling.
@@ -87,8 +86,10 @@ fn start(
     }
     mounts::change_root(&built.root).map_err(failed("enter"))?;
 
-    unshare(CloneFlags::CLONE_NEWUSER)
-        .map_err(|errno| SandboxError::Namespaces { obstacle: None, source: errno.into() })?;
+    unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| SandboxError::Namespaces {
+        obstacle: Obstacle::to_namespaces(),
+        source: errno.into(),
+    })?;
     privileges::end_with_parent().map_err(failed("bind to its caller"))?;
     let upper: Vec<_> = built.upper.iter().map(|upper| upper.as_fd()).collect();
     channel.send(&Word::Entered, &upper).map_err(failed("speak of"))?;

@@ -16,6 +16,8 @@ pub enum Obstacle {
     Container,
     /// Parts of `/proc` are hidden, so that no other may be mounted.
     MaskedProc,
+    /// `/dev/fuse` isn't there, or may not be opened.
+    NoFuse,
     /// The kernel is older than the calls that this needs.
     OldKernel,
 }
@@ -61,6 +63,10 @@ impl Obstacle {
             Self::MaskedProc => {
                 "parts of /proc are hidden here, so the kernel allows no /proc of its own: start the container with \
                  --security-opt systempaths=unconfined (Docker), --security-opt unmask=ALL (Podman), or --privileged"
+            }
+            Self::NoFuse => {
+                "repositories are mounted through /dev/fuse, which every user must be able to open: `modprobe fuse` makes it, \
+                 --device /dev/fuse shows it to a container"
             }
             Self::OldKernel => "Linux 5.12 or later is needed",
         }

@@ -111,6 +111,13 @@ impl Sandboxes {
         command
     }
 
+    /// Runs a script to its end, in a mount namespace that root has changed before with another one.
+    pub fn call_script_after(&self, preparation: &str, script: &str) -> Outcome {
+        let mut command = self.script(script);
+        command.env("PREPARATION", preparation);
+        self.installation.end(command)
+    }
+
     /// A shell script, as the user, which finds the program in `$VARVE`.
     pub fn script(&self, script: &str) -> Command {
         let mut command = match self.user {
@@ -121,7 +128,7 @@ impl Sandboxes {
             }
             User::Nobody => {
                 // In a mount namespace of its own, where everybody may open the device.
-                let become_user = "mount --bind \"$DEVICE\" /dev/fuse; script=$1; shift; exec setpriv --reuid=65534 \
+                let become_user = "mount --bind \"$DEVICE\" /dev/fuse; eval \"${PREPARATION-}\"; script=$1; shift; exec setpriv --reuid=65534 \
                                    --regid=65534 --clear-groups --inh-caps=-all --bounding-set=-all sh -c \"$script\" \"$@\"";
                 let mut command = Command::new("unshare");
                 command.args(["--mount", "sh", "-c", become_user, "sh", script]);

@@ -168,3 +168,52 @@ fn input_output_and_signals_pass_through() {
         assert_eq!(outcome.stdout, "words\ngot it\n3\n", "{}", outcome.stderr);
     });
 }
+
+#[test]
+fn an_environment_stays_what_it_was() {
+    each(|sandboxes| {
+        let freeze = [
+            "env",
+            "freeze",
+            "lab",
+            "--system",
+            Sandboxes::SYSTEM,
+            "-r",
+            Sandboxes::SOFTWARE,
+            "--set",
+            "LAB=1",
+        ];
+        sandboxes.succeed(&freeze);
+        // The software goes on.
+        let newer = sandboxes.work().join("newer");
+        fs::create_dir(&newer).unwrap();
+        fs::write(newer.join("hello"), "newer\n").unwrap();
+        sandboxes.succeed(&["repo", "publish", Sandboxes::SOFTWARE, newer.to_str().unwrap()]);
+        let hello = format!("cat /cvmfs/{}/hello; echo $LAB", Sandboxes::SOFTWARE);
+        assert_eq!(sandboxes.succeed(&["run", "--env", "lab", "--", "sh", "-c", &hello]), "hello\n1\n");
+        assert_eq!(sandboxes.inside(&[], &hello), "newer\n\n");
+        let unknown = sandboxes.call(&["run", "--env", "no-such-environment", "--", "true"]);
+        assert_eq!(unknown.code, Some(125), "{}", unknown.stderr);
+    });
+}
+
+#[test]
+fn what_stands_in_the_way_is_named() {
+    let Some(sandboxes) = Sandboxes::new(User::Nobody) else { return };
+    let run = format!("\"$VARVE\" run -r {} -- true", Sandboxes::SOFTWARE);
+    // As in a container: parts of /proc are hidden.
+    let masked = sandboxes.call_script_after("mount -t tmpfs none /proc/irq", &run);
+    assert_eq!(masked.code, Some(125), "{}", masked.stderr);
+    assert!(masked.stderr.contains("/proc") && masked.stderr.contains("unmask=ALL"), "{}", masked.stderr);
+    // Nobody may have namespaces any more.
+    let script =
+        format!("unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; {run}'");
+    let refused = sandboxes.call_script(&script);
+    assert_eq!(refused.code, Some(125), "{}", refused.stderr);
+    assert!(refused.stderr.contains("max_user_namespaces"), "{}", refused.stderr);
+    // No device.
+    let missing = sandboxes.call_script_after("chmod 600 $DEVICE", &run);
+    assert_eq!(missing.code, Some(125), "{}", missing.stderr);
+    assert!(missing.stderr.contains("/dev/fuse"), "{}", missing.stderr);
+    sandboxes.wait_for_nothing();
+}
