@@ -10,6 +10,7 @@ mod publishing;
 mod readers;
 mod reading;
 pub(crate) mod report;
+mod running;
 mod serving;
 pub(crate) mod trees;
 
@@ -45,6 +46,8 @@ pub(crate) enum Benchmark {
     Gc,
     /// Start machines whose operating system is streamed (needs QEMU, and mmdebstrap without --tree)
     Boot,
+    /// Start commands in an environment, and work in it (needs a static busybox)
+    Run,
 }
 
 /// How to measure.
@@ -80,5 +83,6 @@ pub(crate) fn run(
             let subject = booting::Subject { tree: settings.tree.as_deref(), kernel: &settings.kernel };
             booting::run(scratch, &subject, settings.rounds)
         }
+        Benchmark::Run => running::run(scratch, settings.rounds),
     }
 }
