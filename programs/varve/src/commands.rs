@@ -7,6 +7,7 @@ mod config;
 mod context;
 mod demo;
 mod env;
+mod fork;
 mod image;
 mod man;
 mod mount;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     Replicate(replicate::Replicate),
     Run(run::Run),
+    Fork(fork::Fork),
     Mount(mount::Mount),
     Umount(umount::Umount),
     Status(status::Status),
@@ -71,6 +73,7 @@ impl Command {
             Self::Serve(command) => command.run(invocation),
             Self::Replicate(command) => command.run(invocation),
             Self::Run(command) => command.run(invocation),
+            Self::Fork(command) => command.run(invocation),
             Self::SandboxHolder(command) => command.run(invocation),
             Self::SandboxFiller(command) => command.run(invocation),
             Self::Mount(command) => command.run(invocation),

@@ -13,6 +13,7 @@ mod environment;
 mod environments;
 mod exit_code;
 mod failure;
+mod forks;
 mod invocation;
 mod namespace;
 mod output;

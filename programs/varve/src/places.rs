@@ -17,6 +17,7 @@ pub(crate) struct Places {
     transactions: PathBuf,
     packages: PathBuf,
     machines: PathBuf,
+    forks: PathBuf,
     environments: PathBuf,
     copies: PathBuf,
     cache: PathBuf,
@@ -120,6 +121,11 @@ impl Places {
         &self.copies
     }
 
+    /// The directory of all forks of environments.
+    pub(crate) fn forks(&self) -> &Path {
+        &self.forks
+    }
+
     /// What was fetched and can be fetched again.
     pub(crate) fn cache(&self) -> &Path {
         &self.cache
@@ -141,6 +147,7 @@ impl Places {
             transactions: home.join("transactions"),
             packages: home.join("packages"),
             machines: home.join("machines"),
+            forks: home.join("forks"),
             environments: home.join("environments"),
             copies: home.join("copies"),
             cache: home.join("cache"),
@@ -157,6 +164,7 @@ impl Places {
             transactions: state.join("transactions"),
             packages: state.join("packages"),
             machines: state.join("machines"),
+            forks: state.join("forks"),
             environments: state.join("environments"),
             copies: state.join("copies"),
             cache,
@@ -200,6 +208,7 @@ mod tests {
             places.cvmfs().to_owned(),
             places.settings(&name),
             places.machines().join("NAME"),
+            places.forks().join("NAME"),
             places.environments().to_owned(),
             places.copies().to_owned(),
             places.cache().to_owned(),

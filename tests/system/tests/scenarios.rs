@@ -20,6 +20,8 @@ mod environments;
 mod filling;
 #[path = "scenarios/fixtures.rs"]
 mod fixtures;
+#[path = "scenarios/forks.rs"]
+mod forks;
 #[path = "scenarios/hostile.rs"]
 mod hostile;
 #[path = "scenarios/images.rs"]

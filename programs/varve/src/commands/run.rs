@@ -17,8 +17,9 @@ use varve_sandbox::{
 use varve_store::ByteSize;
 
 use self::bindings::Bindings;
-use self::software::{Chosen, SoftwareOptions};
-use self::variables::VariableOptions;
+use self::software::Chosen;
+pub(crate) use self::software::SoftwareOptions;
+pub(crate) use self::variables::VariableOptions;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -95,74 +96,88 @@ pub(crate) struct PlaceOptions {
 
 impl Run {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        match self.exit_code(invocation) {
+        match execute(invocation, self.software, self.place, &self.variables, self.command, &|| Ok(())) {
             // What follows is for who called: the end of the command is the end of this.
             Ok(code) => std::process::exit(i32::from(code)),
             Err(failure) => Err(failure.not_run()),
         }
     }
+}
 
-    fn exit_code(self, invocation: &Invocation) -> Result<u8, Failure> {
-        let Chosen { system, software, entry, variables, .. } = self.software.choose(invocation)?;
-        let held = if self.place.no_fuse || filler::is_needed() {
-            filler::open(invocation, system.as_ref(), &software, self.place.whole)?
-        } else {
-            holder::hold(invocation, system.as_ref(), &software, self.place.linger)?
-        };
-        let in_environment = matches!(held.root, Root::Tree(_));
-        let identity = if self.place.as_root { Identity::Root } else { Identity::Own };
-        let account = account(invocation, identity);
-        let Bindings { mut binds, directory } = bindings::of(&self.place, &account, in_environment)?;
-        binds.extend(held.binds);
-        if held.trees.is_some() && !in_environment {
-            binds.push(filler::hide(&invocation.places()?)?);
-        }
-        let directory = self
-            .place
-            .directory
-            .or_else(|| entry.as_ref()?.directory.as_ref().map(PathBuf::from))
-            .unwrap_or(directory);
-        let command = match (self.command, entry) {
-            (command, _) if !command.is_empty() => command,
-            (_, Some(entry)) => entry.command.into_iter().map(OsString::from).collect(),
-            (_, None) => vec![self.variables.shell(invocation, in_environment)],
-        };
-        if !in_environment && (self.place.keep.is_some() || self.place.collect.is_some()) {
-            return Err(Failure::usage(
-                "what is written goes to the host, where no operating system is shown",
-            )
+/// Runs a command to its end and returns its exit code. `begun` is called once it runs.
+pub(crate) fn execute(
+    invocation: &Invocation,
+    software: SoftwareOptions,
+    place: PlaceOptions,
+    variables: &VariableOptions,
+    command: Vec<OsString>,
+    begun: &dyn Fn() -> Result<(), Failure>,
+) -> Result<u8, Failure> {
+    let Chosen { system, software, entry, variables: of_document } = software.choose(invocation)?;
+    let held = if place.no_fuse || filler::is_needed() {
+        filler::open(invocation, system.as_ref(), &software, place.whole)?
+    } else {
+        holder::hold(invocation, system.as_ref(), &software, place.linger)?
+    };
+    let in_environment = matches!(held.root, Root::Tree(_));
+    let identity = if place.as_root { Identity::Root } else { Identity::Own };
+    let account = account(invocation, identity);
+    let Bindings { mut binds, directory } = bindings::of(&place, &account, in_environment)?;
+    binds.extend(held.binds);
+    if held.trees.is_some() && !in_environment {
+        binds.push(filler::hide(&invocation.places()?)?);
+    }
+    let directory = place
+        .directory
+        .or_else(|| entry.as_ref()?.directory.as_ref().map(PathBuf::from))
+        .unwrap_or(directory);
+    let command = match (command, entry) {
+        (command, _) if !command.is_empty() => command,
+        (_, Some(entry)) => entry.command.into_iter().map(OsString::from).collect(),
+        (_, None) => vec![variables.shell(invocation, in_environment)],
+    };
+    if !in_environment && (place.keep.is_some() || place.collect.is_some()) {
+        return Err(Failure::usage("what is written goes to the host, where no operating system is shown")
             .hint("name one with --env or --system"));
+    }
+    let limits =
+        Limits { memory: place.memory.map(ByteSize::get), millicpus: place.cpus, processes: place.processes };
+    let collection = place.collect.as_deref().map(Collection::create).transpose()?;
+    let sandbox = Sandbox {
+        root: held.root,
+        writes: place.keep.as_deref().map_or(Ok(Writes::Discard), keep)?,
+        binds,
+        directory,
+        variables: variables.all(&account, in_environment, of_document),
+        identity,
+        account: Some(account),
+        network: if place.no_network { Network::None } else { Network::Host },
+        limits,
+        hostname: place.hostname,
+    };
+    // What is whole needs nobody to be asked.
+    let trees = held.trees.filter(|trees| !trees.filler.is_whole);
+    let listen = |listener: OwnedFd| match &trees {
+        Some(trees) => trees.filler.supervise(listener.as_fd(), &trees.paths),
+        None => Ok(()),
+    };
+    let watch = trees.as_ref().map(|_| &listen as Watch<'_>);
+    let mut running = sandbox.start(&command, &held.place, watch, held.kept.as_ref())?;
+    begun()?;
+    let filler = trees.as_ref().map(|trees| trees.filler.as_fd());
+    let exit = running.wait(held.kept.as_ref(), filler)?;
+    collection.map_or(Ok(()), |collection| running.collect(collection))?;
+    Ok(exit.code)
+}
+
+impl PlaceOptions {
+    /// The same, with what is written kept in a directory, and another name of the host unless one is said.
+    pub(crate) fn kept_in(self, written: PathBuf, hostname: &str) -> Result<Self, Failure> {
+        if self.keep.is_some() {
+            return Err(Failure::usage("a fork keeps what is written in a directory of its own"));
         }
-        let limits = Limits {
-            memory: self.place.memory.map(ByteSize::get),
-            millicpus: self.place.cpus,
-            processes: self.place.processes,
-        };
-        let collection = self.place.collect.as_deref().map(Collection::create).transpose()?;
-        let sandbox = Sandbox {
-            root: held.root,
-            writes: self.place.keep.as_deref().map_or(Ok(Writes::Discard), keep)?,
-            binds,
-            directory,
-            variables: self.variables.all(&account, in_environment, variables),
-            identity,
-            account: Some(account),
-            network: if self.place.no_network { Network::None } else { Network::Host },
-            limits,
-            hostname: self.place.hostname,
-        };
-        // What is whole needs nobody to be asked.
-        let trees = held.trees.filter(|trees| !trees.filler.is_whole);
-        let listen = |listener: OwnedFd| match &trees {
-            Some(trees) => trees.filler.supervise(listener.as_fd(), &trees.paths),
-            None => Ok(()),
-        };
-        let watch = trees.as_ref().map(|_| &listen as Watch<'_>);
-        let mut running = sandbox.start(&command, &held.place, watch, held.kept.as_ref())?;
-        let filler = trees.as_ref().map(|trees| trees.filler.as_fd());
-        let exit = running.wait(held.kept.as_ref(), filler)?;
-        collection.map_or(Ok(()), |collection| running.collect(collection))?;
-        Ok(exit.code)
+        let hostname = self.hostname.or_else(|| Some(hostname.to_owned()));
+        Ok(Self { keep: Some(written), hostname, ..self })
     }
 }
 

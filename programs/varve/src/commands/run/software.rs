@@ -1,7 +1,7 @@
 //! Which repositories a run shows, at which versions, and which of them is its operating system.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use varve_environment::{Entry, Source};
@@ -16,7 +16,7 @@ use crate::invocation::Invocation;
 use crate::namespace;
 
 /// What is shown.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct SoftwareOptions {
     /// Show a repository at /cvmfs/NAME; behind @ a tag, a root hash or a date; may be repeated
     #[arg(short, long = "repository", value_name = "NAME[@REVISION]")]
@@ -57,6 +57,11 @@ pub(crate) struct Software {
 }
 
 impl SoftwareOptions {
+    /// An environment's document and nothing else.
+    pub(crate) fn of_document(document: &Path) -> Self {
+        Self { env: Some(document.to_string_lossy().into_owned()), ..Self::default() }
+    }
+
     pub(crate) fn choose(mut self, invocation: &Invocation) -> Result<Chosen, Failure> {
         let section = self.section()?;
         let in_user_namespace = !namespace::may_mount();
