@@ -29,13 +29,13 @@ fn publish_tools(sandboxes: &Sandboxes) -> String {
         builder.file(format!("data/{}/{number}", number % 9), format!("content {number}\n"));
     }
     builder.finish();
-    fs::create_dir_all(tree.join("bin")).unwrap();
-    fs::copy("/bin/busybox", tree.join("bin/busybox")).unwrap();
-    symlink("busybox", tree.join("bin/sh")).unwrap();
+    fs::create_dir_all(tree.join("bin")).expect("because the scratch directory is writable");
+    fs::copy("/bin/busybox", tree.join("bin/busybox")).expect("because the scratch directory is writable");
+    symlink("busybox", tree.join("bin/sh")).expect("because the scratch directory is writable");
     let script = format!("#!/cvmfs/{name}/bin/sh\necho \"$0 says $1\"\n");
-    fs::write(tree.join("bin/script"), script).unwrap();
+    fs::write(tree.join("bin/script"), script).expect("because the scratch directory is writable");
     fs::set_permissions(tree.join("bin/script"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .unwrap();
+        .expect("because the scratch directory is writable");
     sandboxes.publish(name, &tree);
     format!("/cvmfs/{name}")
 }
