@@ -3,7 +3,7 @@
 //! It stands apart from Varve's own way to run machines, which is itself under test.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -173,8 +173,28 @@ impl Machine {
     /// # Panics
     /// If the machine has ended.
     pub fn press_power_button(&self) {
+        self.command("system_powerdown");
+    }
+
+    /// Pulls the network cable, or plugs it in.
+    ///
+    /// # Panics
+    /// If the machine has ended.
+    pub fn set_link(&self, up: bool) {
+        self.command(if up { "set_link network on" } else { "set_link network off" });
+    }
+
+    /// Tells QEMU's monitor. It prompts twice, for the command and behind it: whoever leaves before that is not heard.
+    fn command(&self, command: &str) {
         let mut monitor = UnixStream::connect(self.scratch.join("monitor")).expect("because it runs");
-        monitor.write_all(b"system_powerdown\n").expect("because it runs");
+        monitor.write_all(format!("{command}\n").as_bytes()).expect("because it runs");
+        let mut said = String::new();
+        let mut bytes = [0; 256];
+        while said.matches("(qemu) ").count() < 2 {
+            let length = monitor.read(&mut bytes).expect("because it runs");
+            assert_ne!(length, 0, "the machine has ended: {said}");
+            said += &String::from_utf8_lossy(&bytes[..length]);
+        }
     }
 
     /// Waits until the machine has switched itself off, and returns what it wrote to its console.

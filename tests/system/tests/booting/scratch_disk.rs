@@ -1,5 +1,5 @@
 //! A machine with a scratch disk, told what it is by a NoCloud disc: the disk is empty at first and warm at the second boot,
-//! which stays at its revision, and outlives cuts of its server.
+//! which stays at its revision, and outlives cuts of its server and of its network.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -25,6 +25,11 @@ const SCRIPT: &str = "
         echo 'OS: waiting for the cut'
         echo \"OS: sum $(md5sum < /usr/large)\"
     fi
+    if [ $(wc -l < /root/boots) = 3 ]; then
+        echo 'OS: waiting for the cable'
+        read line < /dev/console
+        echo \"OS: other $(md5sum < /usr/other)\"
+    fi
 ";
 
 struct Lab {
@@ -41,6 +46,7 @@ impl Lab {
         let installation = Installation::new();
         let large = installation.directory("os/usr").join("large");
         fs::write(large, b"large file, large file\n".repeat(40_000)).unwrap();
+        fs::write(installation.path("os/usr/other"), b"another one\n".repeat(90_000)).unwrap();
         operating_system::publish(&installation, SCRIPT)?;
         let disk = installation.path("disk");
         File::create(&disk).unwrap().set_len(DISK).unwrap();
@@ -78,7 +84,7 @@ fn no_cloud(installation: &Installation) -> Option<PathBuf> {
 }
 
 #[test]
-fn a_second_boot_uses_the_warm_disk_and_outlives_its_server() {
+fn a_warm_disk_is_used_and_cuts_are_outlived() {
     let Some(lab) = Lab::new() else { return };
     let server = lab.installation.serve(None);
     let port = server.port();
@@ -123,6 +129,15 @@ fn a_second_boot_uses_the_warm_disk_and_outlives_its_server() {
     assert!(second.contains("varve: powering off"), "{second}");
 
     // Something else is asked for, by its date: the machine moves, and keeps what was changed.
-    let third = lab.boot(&files, "varve.date=2099-01-01").wait_for_end(LONG);
+    let mut third = lab.boot(&files, "varve.date=2099-01-01");
+    third.wait_for_text("OS: waiting for the cable", LONG);
+    // What it is going to read was never fetched, and nobody can be reached until the cable is back.
+    third.set_link(false);
+    third.type_text("go on\n");
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(!third.console().contains("OS: other"), "it was read without a network:\n{}", third.console());
+    third.set_link(true);
+    let third = third.wait_for_end(LONG);
     assert!(third.contains("OS: tiny 2") && third.contains("OS: boots so far: x\nx"), "{third}");
+    assert!(third.contains("OS: other e352c110"), "{third}");
 }
