@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpClient, HttpConnector};
@@ -61,6 +62,11 @@ impl Bucket {
         let client = builder.build().map_err(|error| unusable(error.to_string()))?;
         let threads = EventLoop::shared().map_err(|error| unusable(error.to_string()))?;
         Ok(Self { client, http, location, place, threads })
+    }
+
+    /// How long the service is asked again.
+    pub(super) fn patience(&self) -> Duration {
+        self.location.patience
     }
 
     /// The whole place, for messages.

@@ -1,5 +1,7 @@
 //! One upload: whether it is needed, in one piece or in parts.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::multipart::MultipartStore as _;
@@ -17,6 +19,9 @@ const ASKED_FIRST: usize = 128 << 10;
 
 /// What is larger is sent in parts.
 const IN_ONE_PIECE: usize = 32 << 20;
+
+/// How often something is sent whose failure the library takes for final.
+const TRIALS: u32 = 4;
 
 /// A part, at least; a service accepts 10,000 of them.
 const PART: usize = 8 << 20;
@@ -95,7 +100,16 @@ pub(super) async fn put(bucket: &Bucket, key: &Path, bytes: Bytes, kind: Kind) -
     if bytes.len() > IN_ONE_PIECE {
         return put_in_parts(bucket, key, &bytes, kind).await;
     }
-    put_with(bucket, key, bytes, kind, PutMode::Overwrite).await
+    let begun = Instant::now();
+    let mut trial = 1;
+    loop {
+        match put_with(bucket, key, bytes.clone(), kind, PutMode::Overwrite).await {
+            // The library takes some ends of a connection for final, such as that of a request which had only been queued. What
+            // is written over can be sent again.
+            Err(Error::Generic { .. }) if trial < TRIALS && begun.elapsed() < bucket.patience() => trial += 1,
+            result => return result,
+        }
+    }
 }
 
 /// The size of what is stored.
