@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Output, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::{ProcessGuard, Scratch, wait_for};
@@ -140,40 +140,6 @@ impl Machine {
     pub fn port(&self, port: u16) -> u16 {
         let found = self.ports.iter().find(|(guest, _)| *guest == port);
         found.unwrap_or_else(|| panic!("no port leads to {port}")).1
-    }
-
-    /// Runs a command in the machine through ssh, which has to answer within `limit`; how the command ends is the caller's
-    /// matter.
-    ///
-    /// # Panics
-    /// If ssh isn't there, or nobody could be logged in.
-    pub fn ssh(&self, user: &str, key: &Path, command: &str, limit: Duration) -> Output {
-        let port = self.port(22).to_string();
-        wait_for("ssh", limit, || {
-            let mut ssh = Command::new("ssh");
-            ssh.args(["-F", "none", "-p", &port, "-l", user, "-i"]).arg(key);
-            for option in [
-                "BatchMode=yes",
-                "ConnectTimeout=10",
-                "LogLevel=ERROR",
-                "StrictHostKeyChecking=no",
-                "UserKnownHostsFile=/dev/null",
-            ] {
-                ssh.args(["-o", option]);
-            }
-            let output = ssh.args(["127.0.0.1", command]).stdin(Stdio::null()).output();
-            let output = output.expect("because openssh-client is installed");
-            // 255 is ssh's own.
-            (output.status.code() != Some(255)).then_some(output)
-        })
-    }
-
-    /// Presses the power button.
-    ///
-    /// # Panics
-    /// If the machine has ended.
-    pub fn press_power_button(&self) {
-        self.command("system_powerdown");
     }
 
     /// Pulls the network cable, or plugs it in.

@@ -50,3 +50,29 @@ fn a_machine_boots_from_a_repository_and_ends() {
     }
     assert!(console.contains(NAME));
 }
+
+#[test]
+fn one_image_boots_the_tag_that_is_asked_for() {
+    let Some(equipment) = Equipment::find() else { return };
+    let installation = Installation::new();
+    if operating_system::publish(&installation, "").is_none() {
+        return;
+    }
+    let tree = installation.path("os");
+    for (release, tag) in [("october", "2026-10"), ("november", "2026-11")] {
+        fs::write(tree.join("etc/release"), release).unwrap();
+        installation.run(&["repo", "publish", NAME, &tree.to_string_lossy(), "--tag", tag]);
+    }
+    let server = installation.serve(None);
+    let settings = operating_system::boot_settings(&installation, server.port());
+    let files = equipment.write_image(&settings, &installation.directory("image"));
+    let user_data = installation.path("user-data");
+    for (release, tag) in [("october", "2026-10"), ("november", "2026-11")] {
+        fs::write(&user_data, format!("[boot]\ntag = '{tag}'\n")).unwrap();
+        let mut settings = files.machine("");
+        settings.user_data = Some(user_data.clone());
+        let mut machine = Machine::start(&settings).expect("because QEMU is part of the equipment");
+        let console = machine.wait_for_end(LONG);
+        assert!(console.contains(&format!("OS: {release}")), "not {release} at {tag}:\n{console}");
+    }
+}
