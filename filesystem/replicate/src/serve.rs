@@ -26,8 +26,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
-use varve_chassis::{Body, Handler};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use varve_chassis::{Body, Handler, RequestBody};
 use varve_repository::RepositoryName;
 use varve_store::Batch;
 
@@ -176,8 +176,10 @@ impl RepositoryServer {
 }
 
 impl Handler for RepositoryServer {
-    async fn handle(&self, request: &Parts, peer: IpAddr) -> Response<Body> {
-        self.answer(request, peer).await
+    async fn handle(&self, request: Request<RequestBody>, peer: IpAddr) -> Response<Body> {
+        // Whatever comes behind the header is not read.
+        let (request, _) = request.into_parts();
+        self.answer(&request, peer).await
     }
 }
 

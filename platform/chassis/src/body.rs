@@ -1,5 +1,5 @@
-//! What a response carries: nothing, bytes in memory, a part of a file, or pieces that come by and by, from this server or from
-//! another.
+//! What a response carries: nothing, bytes in memory, a part of a file, pieces that come by and by, from this server or from
+//! another, or what a router's response has.
 
 use std::io;
 use std::pin::Pin;
@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::{mpsc, watch};
 
 use crate::file_body::FileBody;
@@ -23,6 +25,7 @@ enum Kind {
     Whole(Bytes),
     File(FileBody),
     Pieces(Pieces),
+    Stream(UnsyncBoxBody<Bytes, io::Error>),
     Relayed { left: u64, pieces: mpsc::Receiver<io::Result<Bytes>> },
 }
 
@@ -50,6 +53,15 @@ impl Body {
         (sender, Self(Kind::Pieces(pieces)))
     }
 
+    /// What another body has, as that gives it.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        Self(Kind::Stream(body.map_err(io::Error::other).boxed_unsync()))
+    }
+
     /// Tells a body that would never end by itself when the server drains.
     pub(crate) fn end_with(&mut self, shutdown: &watch::Receiver<Phase>) {
         if let Kind::Pieces(pieces) = &mut self.0 {
@@ -67,6 +79,7 @@ impl Body {
     pub fn remaining(&self) -> u64 {
         match &self.0 {
             Kind::Empty | Kind::Pieces(_) => 0,
+            Kind::Stream(body) => http_body::Body::size_hint(body).lower(),
             Kind::Whole(bytes) => bytes.len() as u64,
             Kind::File(file) => file.remaining(),
             Kind::Relayed { left, .. } => *left,
@@ -95,6 +108,7 @@ impl http_body::Body for Body {
             Kind::Pieces(pieces) => {
                 pieces.poll_piece(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Kind::Stream(body) => Pin::new(body).poll_frame(context),
             Kind::Relayed { left: 0, .. } => Poll::Ready(None),
             Kind::Relayed { left, pieces } => pieces.poll_recv(context).map(|piece| {
                 let piece = piece.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()));
@@ -111,12 +125,17 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        !matches!(self.0, Kind::Pieces(_)) && self.remaining() == 0
+        match &self.0 {
+            Kind::Pieces(_) => false,
+            Kind::Stream(body) => body.is_end_stream(),
+            _ => self.remaining() == 0,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.0 {
+        match &self.0 {
             Kind::Pieces(_) => SizeHint::default(),
+            Kind::Stream(body) => body.size_hint(),
             _ => SizeHint::with_exact(self.remaining()),
         }
     }

@@ -21,9 +21,11 @@ use crate::body::Body;
 use crate::exchange::{Exchange, ExchangeBody};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::request_body::RequestBody;
 use crate::server::Handler;
 use crate::shutdown::{Phase, reached};
 use crate::stream::WatchedStream;
+use crate::tls::{Tls, Transport};
 
 /// What all connections of a server have in common.
 pub(crate) struct Shared<H> {
@@ -32,6 +34,7 @@ pub(crate) struct Shared<H> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log: Option<AccessLogQueue>,
     pub(crate) clock: fn() -> SystemTime,
+    pub(crate) tls: Option<Tls>,
     pub(crate) open: AtomicUsize,
     pub(crate) http: auto::Builder<TokioExecutor>,
 }
@@ -84,6 +87,15 @@ pub(crate) async fn serve<H: Handler>(
     mut shutdown: watch::Receiver<Phase>,
 ) {
     let activity = Arc::new(Activity::new());
+    let stream = match shared.tls.as_ref().filter(|_| door != Door::Metrics) {
+        None => Transport::Plain(stream),
+        Some(tls) => match tokio::time::timeout(shared.limits.header, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Transport::Encrypted(stream),
+            // Whoever speaks something else, or doesn't like the certificate, says so on the other side.
+            Ok(Err(_)) => return,
+            Err(_) => return shared.metrics.slow_header(),
+        },
+    };
     let stream = WatchedStream::new(stream, Arc::clone(&activity));
     let http = shared.http.clone();
     let service = {
@@ -133,7 +145,7 @@ async fn answer<H: Handler>(
     shutdown: watch::Receiver<Phase>,
     request: Request<Incoming>,
 ) -> Result<Response<ExchangeBody>, Infallible> {
-    let (request, _body) = request.into_parts();
+    let (request, body) = request.into_parts();
     let record = shared
         .log
         .as_ref()
@@ -147,7 +159,10 @@ async fn answer<H: Handler>(
             metrics(&shared.metrics)
         }
         _ if door == Door::Metrics => nothing_else(),
-        _ => shared.handler.handle(&request, peer).await,
+        _ => {
+            let body = RequestBody::new(body, &shared.limits);
+            shared.handler.handle(Request::from_parts(request, body), peer).await
+        }
     };
     response.headers_mut().insert(header::SERVER, HeaderValue::from_static("varve"));
     response.body_mut().end_with(&shutdown);

@@ -19,6 +19,10 @@ pub struct Limits {
     pub streams: u32,
     /// Bytes of a request's header.
     pub header_bytes: usize,
+    /// Bytes of what comes behind a request's header, where anything is taken.
+    pub body_bytes: u64,
+    /// From a request's header to the end of what comes behind it.
+    pub body: Duration,
 }
 
 impl Default for Limits {
@@ -31,6 +35,8 @@ impl Default for Limits {
             grace: Duration::from_secs(30),
             streams: 128,
             header_bytes: 16 * 1024,
+            body_bytes: 2 << 20,
+            body: Duration::from_secs(30),
         }
     }
 }

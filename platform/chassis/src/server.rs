@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use http::Response;
-use http::request::Parts;
+use http::{Request, Response};
 use rustix::process::{Resource, Rlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +22,9 @@ use crate::body::Body;
 use crate::connection::{self, Door, Shared};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::request_body::RequestBody;
 use crate::shutdown::{Phase, Shutdown, reached};
+use crate::tls::Tls;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
@@ -33,8 +34,12 @@ const DISK_THREADS: usize = 16;
 
 /// What answers requests. Called on a worker thread: it must not wait for anything without `await`.
 pub trait Handler: Send + Sync + 'static {
-    /// The response to a request from a client, or a proxy, at this address. Bodies of requests are not read.
-    fn handle(&self, request: &Parts, peer: IpAddr) -> impl Future<Output = Response<Body>> + Send;
+    /// The response to a request from a client, or a proxy, at this address.
+    fn handle(
+        &self,
+        request: Request<RequestBody>,
+        peer: IpAddr,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// How a server is to be run.
@@ -48,6 +53,8 @@ pub struct ServerConfig {
     pub workers: usize,
     /// What is borne with.
     pub limits: Limits,
+    /// What clients must speak TLS by; the metrics' own listener doesn't.
+    pub tls: Option<Tls>,
     /// The wall clock, for the access log.
     pub clock: fn() -> SystemTime,
     /// Whether SIGTERM, SIGINT (drain; at once the second time) and SIGHUP (reopen the access log) are obeyed.
@@ -117,6 +124,7 @@ impl Server {
             metrics: self.metrics,
             log: log.map(AccessLog::queue),
             clock: self.config.clock,
+            tls: self.config.tls,
             open: AtomicUsize::new(0),
             limits: self.config.limits,
         });

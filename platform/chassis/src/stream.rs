@@ -7,19 +7,19 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use crate::activity::Activity;
+use crate::tls::Transport;
 
 /// The socket.
 #[derive(Debug)]
 pub(crate) struct WatchedStream {
-    inner: TokioIo<TcpStream>,
+    inner: TokioIo<Transport>,
     activity: Arc<Activity>,
 }
 
 impl WatchedStream {
-    pub(crate) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(stream: Transport, activity: Arc<Activity>) -> Self {
         Self { inner: TokioIo::new(stream), activity }
     }
 

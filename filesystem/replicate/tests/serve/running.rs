@@ -69,6 +69,7 @@ impl Running {
             metrics: apart.then(|| "127.0.0.1:0".parse().expect("an address")),
             workers: 2,
             limits,
+            tls: None,
             clock: || UNIX_EPOCH + Duration::from_secs(971_211_336),
             signals: false,
         })

@@ -87,6 +87,7 @@ impl Serve {
             metrics: self.metrics,
             workers: workers.unwrap_or(1),
             limits,
+            tls: None,
             clock: SystemTime::now,
             signals: true,
         })?;
