@@ -12,7 +12,7 @@ use varve_system::{Installation, Server, fuse_is_missing, overlays_are_missing, 
 use varve_testkit::{S3Server, TreeBuilder};
 
 /// Pages that have a test of their own, since they need machines: `tests/machines`.
-const ELSEWHERE: [&str; 1] = ["machine.md"];
+const ELSEWHERE: [&str; 2] = ["analysis.md", "machine.md"];
 
 /// Where documented servers listen.
 const LISTEN: &str = "0.0.0.0:8000";
