@@ -14,9 +14,10 @@ pub(crate) struct VariableOptions {
     /// Set an environment variable; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
-    /// Hand on a variable of the caller's to an environment; may be repeated
+    /// Hand on a variable of the caller's to an environment, or all whose names begin so with NAME*;
+    /// may be repeated
     #[arg(long = "pass", value_name = "NAME")]
-    pass: Vec<OsString>,
+    pass: Vec<String>,
     /// Hand on none of the caller's variables, also without an environment
     #[arg(long)]
     clean: bool,
@@ -45,7 +46,7 @@ impl VariableOptions {
                 ("LOGNAME", OsString::from(&account.name)),
             ];
             let handed_on = |name: &OsStr| {
-                self.pass.iter().any(|passed| passed == name)
+                self.pass.iter().any(|passed| covers(passed, name))
                     || OF_TERMINALS.iter().any(|of_terminal| name == *of_terminal)
             };
             own.into_iter()
@@ -67,9 +68,36 @@ impl VariableOptions {
     }
 }
 
+/// Whether a variable is one of those that `--pass` names.
+fn covers(passed: &str, name: &OsStr) -> bool {
+    match passed.strip_suffix('*') {
+        Some(beginning) => name.as_encoded_bytes().starts_with(beginning.as_bytes()),
+        None => name == passed,
+    }
+}
+
 fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_handed_on_by_name_and_by_beginning() {
+        let covered = |passed: &str| {
+            ["SLURM_PROCID", "SLURM", "PATH", "*"]
+                .into_iter()
+                .filter(|name| covers(passed, OsStr::new(name)))
+                .count()
+        };
+        assert_eq!(
+            [covered("SLURM_*"), covered("SLURM*"), covered("PATH"), covered("PA"), covered("*")],
+            [1, 2, 1, 0, 4]
+        );
     }
 }
