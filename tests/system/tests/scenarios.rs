@@ -44,6 +44,8 @@ mod republish;
 mod sandboxes;
 #[path = "scenarios/shells.rs"]
 mod shells;
+#[path = "scenarios/slurm.rs"]
+mod slurm;
 #[path = "scenarios/squid.rs"]
 mod squid;
 #[path = "scenarios/storage.rs"]

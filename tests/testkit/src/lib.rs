@@ -1,5 +1,5 @@
 //! Equipment for tests: deterministic trees and their listings, scratch directories, processes, clocks, servers that
-//! misbehave, a real squid, a slow link between two network namespaces, and virtual machines. It knows nothing of Varve's own
+//! misbehave, a real squid, a real Slurm, a slow link between two network namespaces, and virtual machines. It knows nothing of Varve's own
 //! crates, so that all of them can use it.
 //!
 //! Everything cleans up when it is dropped, also when the test fails. What can't be set up for want of permission says
@@ -19,6 +19,7 @@ mod random;
 mod s3_server;
 mod scratch;
 mod server;
+mod slurm;
 mod squid;
 mod tree;
 mod waiting;
@@ -36,6 +37,7 @@ pub use random::Random;
 pub use s3_server::S3Server;
 pub use scratch::{Scratch, mounts_below, unmount_below};
 pub use server::{Fault, FaultyGateway, FaultyProxy, FaultyServer, Listener, Request, Rule};
+pub use slurm::Slurm;
 pub use squid::{Squid, SquidAccess};
 pub use tree::{TreeBuilder, TreeSize};
 pub use waiting::{wait_for, wait_until};
