@@ -116,7 +116,7 @@ fn free_ports() -> [u16; 2] {
 
 fn daemon(scratch: &Scratch, program: &str, arguments: &[&str]) -> ProcessGuard {
     let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
-    let log = || File::create(scratch.join(&format!("{name}.log"))).expect("because it is ours");
+    let log = || File::create(scratch.join(format!("{name}.log"))).expect("because it is ours");
     let mut command = Command::new(program);
     command.args(arguments).env("SLURM_CONF", scratch.join("slurm.conf"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log());
