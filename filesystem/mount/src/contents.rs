@@ -149,6 +149,11 @@ impl Contents {
         self.cache.peek(&request)?.map(CachedObject::into_bytes).transpose()
     }
 
+    /// The rows of the bundle that a file is in, if that is open.
+    pub(crate) fn rows_beside(&self, catalog: &Catalog, entry: &EntryView<'_>) -> Vec<u32> {
+        self.bundled.find(catalog, entry).map(|file| self.bundled.rows_beside(&file)).unwrap_or_default()
+    }
+
     /// Fills the whole buffer from a bundle, if the file is in one that is here or ought to be fetched.
     fn read_bundled(
         &self,

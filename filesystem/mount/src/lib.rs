@@ -11,6 +11,7 @@ mod contents;
 mod control;
 mod error;
 mod failure;
+mod files;
 mod follow;
 mod fuse;
 mod inodes;
@@ -26,6 +27,7 @@ mod xattr;
 
 pub use control::{RepositoryStatus, Status, ask};
 pub use error::MountError;
+pub use files::Files;
 pub use order::{Access, MountOrder, Relaunch};
 pub use plan::{ClientFacts, MagicVisibility, MountPlan, MountedRepository, PlanRoot, RepositorySource};
 pub use process::caller::{start, stay, unmount};

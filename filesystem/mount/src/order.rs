@@ -28,6 +28,10 @@ pub struct MountOrder {
     /// Act as on kernels before 6.9, that can't resend requests: a crash then costs the requests in flight.
     #[serde(default)]
     pub without_resend: bool,
+    /// Say that there are no extended attributes. An overlay over the mount asks for one of every file that it comes across,
+    /// and the kernel doesn't keep the answers.
+    #[serde(default)]
+    pub without_attributes: bool,
 }
 
 /// Who may enter a mount.

@@ -36,7 +36,7 @@ fn prepare(
     });
     let tree = Tree::open(plan, journal).map_err(|failure| failed(&failure))?;
     let tree = Arc::new(tree);
-    let filesystem = RepositoryFilesystem::new(Arc::clone(&tree));
+    let filesystem = RepositoryFilesystem::new(Arc::clone(&tree), order.without_attributes);
     Ok(Prepared {
         filesystem,
         threads,

@@ -117,6 +117,7 @@ pub fn mount(
         settings: serde_json::to_value(settings).unwrap_or_default(),
         log: Some(log.to_owned()),
         without_resend: false,
+        without_attributes: false,
     })?;
     Ok(())
 }

@@ -102,6 +102,11 @@ impl Bundled {
         bundle.read(file.row, offset, buffer)
     }
 
+    /// The rows of all files of a bundle that is open.
+    pub(super) fn rows_beside(&self, file: &BundledFile) -> Vec<u32> {
+        self.opened(&file.place).map(|bundle| bundle.bundle.rows().to_vec()).unwrap_or_default()
+    }
+
     /// Notes that a file was neither in an open bundle nor in the cache; fetches the bundle if it is time to. Says whether
     /// it is here now.
     pub(super) fn missed(

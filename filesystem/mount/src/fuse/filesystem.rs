@@ -45,6 +45,7 @@ thread_local! {
 #[derive(Clone)]
 pub(crate) struct RepositoryFilesystem {
     tree: Arc<Tree>,
+    without_attributes: bool,
 }
 
 /// An answer with attributes.
@@ -54,8 +55,8 @@ struct Found {
 }
 
 impl RepositoryFilesystem {
-    pub(crate) fn new(tree: Arc<Tree>) -> Self {
-        Self { tree }
+    pub(crate) fn new(tree: Arc<Tree>, without_attributes: bool) -> Self {
+        Self { tree, without_attributes }
     }
 
     /// Works on a request: here if that is possible without waiting, else on a thread that may wait. A panic is an error of
@@ -308,6 +309,10 @@ impl Filesystem for RepositoryFilesystem {
     }
 
     fn getxattr(&self, _: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if self.without_attributes {
+            // The kernel never asks again.
+            return reply.error(Errno::ENOSYS);
+        }
         let (tree, name) = (Arc::clone(&self.tree), name.as_bytes().to_vec());
         self.serve(
             reply,
@@ -321,6 +326,9 @@ impl Filesystem for RepositoryFilesystem {
     }
 
     fn listxattr(&self, _: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
+        if self.without_attributes {
+            return reply.error(Errno::ENOSYS);
+        }
         let tree = Arc::clone(&self.tree);
         self.serve(
             reply,

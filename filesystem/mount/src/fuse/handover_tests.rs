@@ -303,6 +303,7 @@ fn order_for(directory: &Path) -> MountOrder {
         settings: serde_json::json!({}),
         log: None,
         without_resend: false,
+        without_attributes: false,
     }
 }
 

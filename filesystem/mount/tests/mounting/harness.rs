@@ -79,6 +79,7 @@ impl Mount {
             settings,
             log: Some(self.log()),
             without_resend: false,
+            without_attributes: false,
         }
     }
 

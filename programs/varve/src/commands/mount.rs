@@ -189,6 +189,7 @@ impl Mount {
                 (false, false) => Some(socket(&run, &directory).with_extension("log")),
             },
             without_resend: false,
+            without_attributes: false,
             directory,
         };
         Ok((order, client))

@@ -77,6 +77,11 @@ impl SoftwareOptions {
             client.warnings().for_each(|warning| invocation.output.warn(warning));
             Ok::<_, Failure>(Software { name, order })
         };
+        // An overlay lies over a system; there, capabilities mean nothing anyway.
+        let below_overlay = |Software { name, order }: Software| Software {
+            name,
+            order: MountOrder { without_attributes: true, ..order },
+        };
         if let Some(argument) = &self.env {
             let environment = Environments::of(&invocation.places()?).find(argument)?;
             let parts = environment.into_parts();
@@ -85,7 +90,7 @@ impl SoftwareOptions {
                 order(format!("{}@{}", source.repository, source.root), hinted, Some(source.key))
             };
             return Ok(Chosen {
-                system: parts.system.as_ref().map(of).transpose()?,
+                system: parts.system.as_ref().map(of).transpose()?.map(below_overlay),
                 software: parts.software.iter().map(of).collect::<Result<_, _>>()?,
                 entry: parts.entry,
                 variables: parts.variables,
@@ -99,7 +104,7 @@ impl SoftwareOptions {
             }
         }
         Ok(Chosen {
-            system: self.system.map(plain).transpose()?,
+            system: self.system.map(plain).transpose()?.map(below_overlay),
             software,
             entry: None,
             variables: BTreeMap::new(),
