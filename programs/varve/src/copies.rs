@@ -22,6 +22,7 @@ use varve_environment::{Environment, Image, Sha256, Source};
 use varve_repository::{Proof, PublicKeys, RepositoryName};
 use varve_store::DirectoryStore;
 
+use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::places::Places;
 
@@ -49,6 +50,28 @@ impl Copies {
     /// The directory of a revision that is kept whole.
     pub(crate) fn revision(&self, name: &RepositoryName, root: &ContentHash) -> Option<PathBuf> {
         Some(self.in_part("revisions", name, root)).filter(|path| path.is_dir())
+    }
+
+    /// A revision that is kept whole, for being read: it isn't removed as long as this process lives.
+    ///
+    /// # Errors
+    /// If it can't be opened.
+    pub(crate) fn use_revision(
+        &self,
+        name: &RepositoryName,
+        root: &ContentHash,
+    ) -> io::Result<Option<PathBuf>> {
+        let Some(path) = self.revision(name, root) else { return Ok(None) };
+        let lock = File::open(&path)?;
+        match flock(&lock, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => {}
+            // It is being removed.
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        // Whoever reads from it does so to the end.
+        std::mem::forget(lock);
+        Ok(Some(path).filter(|path| path.is_dir()))
     }
 
     /// All directories of revisions of a repository.
@@ -131,28 +154,43 @@ impl Copies {
         made.map_err(|error: io::Error| Failure::io("write to", &parent, error))
     }
 
+    /// Refuses if somebody reads from what [`Self::retain`] would remove.
+    ///
+    /// # Errors
+    /// [`ExitCode::Busy`].
+    pub(crate) fn check_unused_but_by(&self, environments: &[Environment]) -> Result<(), Failure> {
+        self.unneeded(environments).iter().try_for_each(|path| lock_unused(path).map(drop))
+    }
+
     /// Removes what none of these environments needs.
     ///
     /// # Errors
-    /// If something can't be removed.
+    /// If something can't be removed, [`ExitCode::Busy`] if somebody reads from it.
     pub(crate) fn retain(&self, environments: &[Environment]) -> Result<(), Failure> {
+        for path in self.unneeded(environments) {
+            // Out of sight first, in one step: half of a revision must not look like a whole one.
+            let incoming = self.incoming()?;
+            let _lock = lock_unused(&path)?;
+            fs::rename(&path, incoming.path().join("removed"))
+                .map_err(|error| Failure::io("remove", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// What none of these environments needs.
+    fn unneeded(&self, environments: &[Environment]) -> Vec<PathBuf> {
         let of = |source: &Source| target(&source.repository, &source.root);
         let revisions: BTreeSet<String> =
             environments.iter().flat_map(|environment| environment.sources().map(of)).collect();
         let images: BTreeSet<String> =
             environments.iter().filter_map(|environment| Some(environment.image?.sha256.digits())).collect();
-        for (part, needed) in [("revisions", &revisions), ("proofs", &revisions), ("images", &images)] {
-            for path in self.entries(part) {
-                if needed.contains(&file_name(&path)) {
-                    continue;
-                }
-                // Out of sight first, in one step: half of a revision must not look like a whole one.
-                let incoming = self.incoming()?;
-                fs::rename(&path, incoming.path().join("removed"))
-                    .map_err(|error| Failure::io("remove", &path, error))?;
-            }
-        }
-        Ok(())
+        let parts = [("revisions", &revisions), ("proofs", &revisions), ("images", &images)];
+        let unneeded = |(part, needed): (&str, &BTreeSet<String>)| {
+            let mut entries = self.entries(part);
+            entries.retain(|path| !needed.contains(&file_name(path)));
+            entries
+        };
+        parts.into_iter().flat_map(unneeded).collect()
     }
 
     fn put(&self, part: &str, name: &str, from: &Path) -> Result<(), Failure> {
@@ -210,6 +248,20 @@ pub(crate) fn store_proof(directory: &Path, proof: &Proof, key: &PublicKeys) -> 
 /// If it is missing or none.
 pub(crate) fn read_key(directory: &Path) -> Result<PublicKeys, Failure> {
     PublicKeys::load(&[directory.join(KEY)]).map_err(Failure::usage_error)
+}
+
+/// Locks a copy that nobody reads from.
+fn lock_unused(path: &Path) -> Result<File, Failure> {
+    let file = File::open(path).map_err(|error| Failure::io("remove", path, error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let what = format!("{} is read from by a command that runs", path.display());
+            Err(Failure::new(ExitCode::Busy, what)
+                .hint("nothing was removed; try again when the command has ended"))
+        }
+        Err(error) => Err(Failure::io("lock", path, error.into())),
+    }
 }
 
 fn target(name: &RepositoryName, root: &ContentHash) -> String {

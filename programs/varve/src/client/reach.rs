@@ -39,7 +39,10 @@ pub(crate) fn reach(
     settings: &Settings,
     root: Option<&ContentHash>,
 ) -> Result<Option<Reached>, ReachError> {
-    if let Some(copy) = root.and_then(|root| Copies::of(places).revision(name, root)) {
+    let copies = Copies::of(places);
+    if let Some(copy) =
+        root.map_or(Ok(None), |root| copies.use_revision(name, root)).map_err(ReachError::Copy)?
+    {
         let source = Arc::new(DirectoryStore::open(&copy)?);
         return Ok(Some(Reached { source, hosts: vec![copy.display().to_string()], servers: None }));
     }
@@ -110,6 +113,9 @@ pub(crate) enum ReachError {
     /// Its store can't be opened.
     #[error(transparent)]
     Local(#[from] PublishError),
+    /// A copy can't be used.
+    #[error("a copy of the revision can't be used")]
+    Copy(#[source] std::io::Error),
     /// A copy can't be.
     #[error(transparent)]
     Store(#[from] StoreError),

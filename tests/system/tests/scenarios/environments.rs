@@ -138,6 +138,21 @@ fn an_imported_environment_runs_with_nothing_but_the_archive() {
         sandboxes.succeed(&["env", "import", text(&archive)]);
         assert_eq!(sandboxes.succeed(&["run", "--env", "both"]), before);
         sandboxes.wait_for_nothing();
+        // What a command reads from isn't removed under it.
+        let script = format!(
+            "touch ready; while ! [ -e go ]; do sleep 0.05; done; cat /cvmfs/{}/dir/data",
+            Sandboxes::SOFTWARE
+        );
+        let both = sandboxes.call_script(&format!(
+            "\"$VARVE\" run --env both -- sh -c '{script}' & while ! [ -e ready ]; do sleep 0.05; done; \"$VARVE\" env remove both; \
+             echo $?; touch go; wait $!; rm ready go",
+        ));
+        assert_eq!(both.stdout, "6\ndata\n", "{}", both.stderr);
+        sandboxes.wait_for_nothing();
+        assert_eq!(sandboxes.succeed(&["run", "--env", "both"]), before);
+        sandboxes.wait_for_nothing();
+        sandboxes.succeed(&["env", "remove", "both"]);
+        assert_eq!(entries(&sandboxes.own().join("home/copies/revisions")), 0);
     }
 }
 

@@ -6,9 +6,12 @@ use varve_environment::EnvironmentName;
 use crate::copies::Copies;
 use crate::environments::Environments;
 use crate::failure::Failure;
+use crate::forks::Fork;
 use crate::invocation::Invocation;
 
 /// Forget an environment, and remove what was kept for it alone
+///
+/// Refused while a command runs that reads from what would be removed. Forks of it stay as they are.
 #[derive(Args, Debug)]
 pub(crate) struct Remove {
     /// The environment: a name, an id or the beginning of one
@@ -31,17 +34,27 @@ impl Remove {
             }
             return environments.forget(&name);
         }
-        environments.remove(id)?;
         let mut unreadable = 0;
-        let left = environments.list(&mut |failure| {
+        let mut report = |failure: Failure| {
             unreadable += 1;
             failure.report(&invocation.output);
-        })?;
-        if unreadable > 0 {
-            // What they need is not known.
-            return Ok(());
+        };
+        let kept = environments.list(&mut report)?;
+        let mut left: Vec<_> =
+            kept.into_iter().filter(|kept| kept.id != id).map(|kept| kept.environment).collect();
+        for fork in Fork::all(&places)? {
+            match environments.find(&fork.document().to_string_lossy()) {
+                Ok(environment) => left.push(environment),
+                Err(failure) => report(failure),
+            }
         }
-        let left: Vec<_> = left.into_iter().map(|kept| kept.environment).collect();
-        Copies::of(&places).retain(&left)
+        let copies = Copies::of(&places);
+        // What is needed by those that can't be read is not known.
+        if unreadable > 0 {
+            return environments.remove(id);
+        }
+        copies.check_unused_but_by(&left)?;
+        environments.remove(id)?;
+        copies.retain(&left)
     }
 }
