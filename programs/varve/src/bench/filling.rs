@@ -27,7 +27,7 @@ pub(super) fn run(scratch: &mut Scratch, rounds: usize) -> Result<Vec<Finding>, 
     let (mut touched, mut again, mut whole) = (vec![], vec![], vec![]);
     for round in 0..=rounds {
         let cache = |kind: &str| format!("cache-{kind}-{round}");
-        remove(&scratch.path("home/cache/trees"))?;
+        put_aside(scratch, round)?;
         let touch = inside(scratch, true, &cache("fill"), READ_NEARLY_ALL)?;
         let with_fuse = inside(scratch, false, &cache("fuse"), READ_NEARLY_ALL)?;
         let on_disk = scratch.run(&mut shell(READ_NEARLY_ALL, &local), Talk::Kept)?.elapsed;
@@ -35,9 +35,6 @@ pub(super) fn run(scratch: &mut Scratch, rounds: usize) -> Result<Vec<Finding>, 
         // Fills the last one; from then on nothing is watched.
         inside(scratch, true, &cache("fill"), READ)?;
         let unwatched = inside(scratch, true, &cache("fill"), READ_NEARLY_ALL)?;
-        for kind in ["fill", "fuse"] {
-            remove(&scratch.path(&cache(kind)))?;
-        }
         // The first round warms everything up.
         if round > 0 {
             touched.push((touch, with_fuse));
@@ -79,10 +76,12 @@ fn shell(script: &str, directory: &Path) -> Command {
     command
 }
 
-fn remove(directory: &Path) -> Result<(), ScratchError> {
-    match std::fs::remove_dir_all(directory) {
+/// Makes room for new trees. Nothing is deleted before the end: for seconds afterwards, a local disk would make files slowly.
+fn put_aside(scratch: &Scratch, round: usize) -> Result<(), ScratchError> {
+    let trees = scratch.path("home/cache/trees");
+    match std::fs::rename(trees, scratch.path(&format!("home/cache/trees-{round}"))) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io_error("remove a directory")(error))
+            Err(io_error("move a directory away")(error))
         }
         _ => Ok(()),
     }

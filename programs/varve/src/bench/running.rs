@@ -18,6 +18,13 @@ const STARTS: usize = 10;
 const AT_ONCE: usize = 100;
 /// Catalogs of a thousand files in the tree that is walked over.
 const CATALOGS: usize = 20;
+/// Where that tree is seen inside: below the overlay of the system, and without one.
+const SYSTEM_FILES: &str = "/files";
+const SOFTWARE_FILES: &str = "/cvmfs/system.bench.example/files";
+/// About a second of work for the processor alone.
+const COUNT: &str = "i=0; while [ $i -lt 2000000 ]; do i=$((i+1)); done";
+const SOFTWARE: &[&str] = &["--repository", NAME];
+const OVERLAID: &str = "the same in a fresh overlay over the local disk";
 
 /// An environment, kept warm by a command that waits in it.
 struct Environment<'a> {
@@ -67,37 +74,89 @@ pub(super) fn run(scratch: &Scratch, rounds: usize) -> Result<Vec<Finding>, Scra
     started.into_iter().try_for_each(finish)?;
     findings.push(Finding::alone(format!("{AT_ONCE} at once"), seconds(begun.elapsed()), "-"));
 
-    let count = "i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done";
-    findings.push(beside_host(&environment, rounds, "count in a shell", [count, count], "<= 1.03")?);
-    let walk =
-        |tree: &str| format!("for i in 1 2 3; do busybox find {tree} -type f -size +1000 || exit 1; done");
-    let (inside, outside) = (walk("/files"), walk(&files.to_string_lossy()));
-    let what = format!("look three times at {CATALOGS},000 files");
-    findings.push(beside_host(&environment, rounds, &what, [&inside, &outside], "<= 1.3")?);
+    findings.push(work(&environment, rounds, "count in a shell", [COUNT, COUNT], "<= 1.03")?);
+    let host_files = files.to_string_lossy();
+    for (what, once, place, aim) in [
+        ("look at N files of the system, first", true, SYSTEM_FILES, ""),
+        ("look five times at N files of the system", false, SYSTEM_FILES, "<= 1.3"),
+        ("look five times at N files of software", false, SOFTWARE_FILES, "<= 1.3"),
+    ] {
+        let what = what.replace('N', &format!("{CATALOGS},000"));
+        let scripts = [walk(place, once), walk(&host_files, once)];
+        findings.push(work(&environment, rounds, &what, scripts.each_ref().map(String::as_str), aim)?);
+    }
+    if let Some(times) = overlaid(scratch, &files, rounds)? {
+        findings.push(Finding::time(OVERLAID, &times, "host", ""));
+    }
     environment.leave()?;
     Ok(findings)
 }
 
-/// The same work inside and on the host, after once without being measured.
-fn beside_host(
+/// Looks at all attributes below a directory: once, or as often as work does that comes back to the same files.
+fn walk(tree: &str, once: bool) -> String {
+    let times = if once { "1" } else { "1 2 3 4 5" };
+    format!("for i in {times}; do busybox find {tree} -type f -size +1000 || exit 1; done")
+}
+
+/// The same work inside and on the host, after once without being measured; what a run itself takes to begin and to end is
+/// taken off.
+fn work(
     environment: &Environment<'_>,
     rounds: usize,
     what: &str,
     [inside, outside]: [&str; 2],
     aim: &'static str,
 ) -> Result<Finding, ScratchError> {
-    let ours = || environment.command(&["busybox", "sh", "-c", inside]);
-    let theirs = || host(BUSYBOX, &["sh", "-c", outside]);
-    timed(ours())?;
-    timed(theirs())?;
-    let pairs = (0..rounds.max(3)).map(|_| Ok((timed(ours())?, timed(theirs())?)));
+    let script = |script: &str| {
+        let without = timed(environment.command_with_software(&["busybox", "sh", "-c", "true"]))?;
+        Ok::<_, ScratchError>(
+            timed(environment.command_with_software(&["busybox", "sh", "-c", script]))?
+                .saturating_sub(without),
+        )
+    };
+    let theirs = |script: &str| {
+        let without = timed(host(BUSYBOX, &["sh", "-c", "true"]))?;
+        Ok::<_, ScratchError>(timed(host(BUSYBOX, &["sh", "-c", script]))?.saturating_sub(without))
+    };
+    script(inside)?;
+    theirs(outside)?;
+    let pairs = (0..rounds.max(3)).map(|_| Ok((script(inside)?, theirs(outside)?)));
     Ok(Finding::time(what, &pairs.collect::<Result<Vec<_>, ScratchError>>()?, "host", aim))
+}
+
+/// What the kernel's overlay alone costs: a fresh one over the local disk beside the local disk. Needs root.
+fn overlaid(
+    scratch: &Scratch,
+    files: &Path,
+    rounds: usize,
+) -> Result<Option<Vec<(Duration, Duration)>>, ScratchError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let place = scratch.create_directory("overlaid")?;
+    let script = |looks: &str| {
+        format!(
+            "mount -t tmpfs none \"$1\" && cd \"$1\" && mkdir upper work shown && \
+             mount -t overlay -o \"lowerdir=$2,upperdir=upper,workdir=work\" none shown && {looks}"
+        )
+    };
+    let run = |looks: &str| {
+        let mut command = host("unshare", &["--mount", "sh", "-c", &script(looks), "sh"]);
+        command.arg(&place).arg(files);
+        timed(command)
+    };
+    let (inside, outside) = (walk("shown", false), walk(&files.to_string_lossy(), false));
+    let pairs = (0..rounds.max(3)).map(|_| {
+        let (alone, looked) = (run("true")?, run(&inside)?);
+        Ok((looked.saturating_sub(alone), timed(host(BUSYBOX, &["sh", "-c", &outside]))?))
+    });
+    pairs.collect::<Result<Vec<_>, ScratchError>>().map(Some)
 }
 
 impl<'a> Environment<'a> {
     fn enter(scratch: &'a Scratch) -> Result<Self, ScratchError> {
         // Ends with its input.
-        let mut waiting = command(scratch, &["busybox", "cat"]);
+        let mut waiting = command(scratch, SOFTWARE, &["busybox", "cat"]);
         let waiting = waiting.stdin(Stdio::piped()).spawn().map_err(io_error("start a command"))?;
         let environment = Self { scratch, waiting };
         timed(environment.command(&["true"]))?;
@@ -105,7 +164,12 @@ impl<'a> Environment<'a> {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        command(self.scratch, words)
+        command(self.scratch, &[], words)
+    }
+
+    /// With the repository as software, too.
+    fn command_with_software(&self, words: &[&str]) -> Command {
+        command(self.scratch, SOFTWARE, words)
     }
 
     fn leave(mut self) -> Result<(), ScratchError> {
@@ -135,9 +199,9 @@ fn system(scratch: &Scratch, files: &Path) -> Result<PathBuf, ScratchError> {
     Ok(system)
 }
 
-fn command(scratch: &Scratch, words: &[&str]) -> Command {
+fn command(scratch: &Scratch, software: &[&str], words: &[&str]) -> Command {
     let mut command = scratch.varve("run --no-directory --system");
-    command.arg(NAME).arg("--").args(words).stdin(Stdio::null()).stdout(Stdio::null());
+    command.arg(NAME).args(software).arg("--").args(words).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
