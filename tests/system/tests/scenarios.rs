@@ -30,6 +30,8 @@ mod images;
 mod ingest;
 #[path = "scenarios/killed.rs"]
 mod killed;
+#[path = "scenarios/limited.rs"]
+mod limited;
 #[path = "scenarios/model.rs"]
 mod model;
 #[path = "scenarios/mounting.rs"]
@@ -56,6 +58,8 @@ mod systems;
 mod takeover;
 #[path = "scenarios/tampering.rs"]
 mod tampering;
+#[path = "scenarios/terminals.rs"]
+mod terminals;
 #[path = "scenarios/transactions.rs"]
 mod transactions;
 #[path = "scenarios/unreliable.rs"]
