@@ -10,6 +10,7 @@
 //! | calls, filter | which system calls take paths; the filter that has them watched |
 //! | filler | the process that has the trees of a run |
 //! | supervisor, workers | who receives calls, who waits |
+//! | pending, patience | a call that waits for its answer, and whether it may wait longer |
 //! | answer, listing, attributes | what becomes of a call |
 //! | resolve, target, interpreter | where a path leads |
 //! | kernel | system calls that no library wraps |
@@ -46,6 +47,8 @@ mod filter;
 mod interpreter;
 mod kernel;
 mod listing;
+mod patience;
+mod pending;
 mod resolve;
 mod supervisor;
 mod target;
@@ -56,4 +59,5 @@ pub use self::error::FillError;
 pub use self::filter::Listener;
 pub use self::resolve::Mounted;
 pub use self::supervisor::{Service, Supervisor};
+pub use self::tree::bound::{Removed, bound};
 pub use self::tree::{Contents, Options, Tree, this_boot};

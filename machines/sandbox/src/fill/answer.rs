@@ -1,7 +1,6 @@
 //! What becomes of each call: what has to be filled for it, and what it is told of files that aren't.
 
 use std::collections::HashMap;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -9,12 +8,14 @@ use parking_lot::Mutex;
 use varve_repository::{EntryKind, Location};
 
 use super::attributes::Attributes;
-use super::calls::{Call, Follow, OpenFlags, StatForm, watched};
+use super::calls::{Call, StatForm};
 use super::error::FillError;
 use super::interpreter;
-use super::kernel::{self, Answer, Notification};
+use super::kernel::Answer;
 use super::listing;
-use super::resolve::{Landing, Patience, Resolver, Stop};
+use super::patience::Stop;
+use super::pending::PendingCall;
+use super::resolve::{Landing, Resolver};
 use super::target::{GivenPath, Target};
 use super::tree::{Directory, Tree};
 
@@ -28,37 +29,28 @@ type Identities = (Vec<(u32, u32, u32)>, Vec<(u32, u32, u32)>);
 /// Answers calls.
 pub(super) struct Answers {
     resolver: Resolver,
-    calls: HashMap<i64, Call>,
     /// How users and groups are called in each user name space.
     identities: Mutex<HashMap<Vec<u8>, Arc<Identities>>>,
 }
 
 impl Answers {
     pub(super) fn new(resolver: Resolver) -> Self {
-        Self { resolver, calls: watched().collect(), identities: Mutex::default() }
+        Self { resolver, identities: Mutex::default() }
     }
 
     /// The answer to a call, or why there is none yet.
-    pub(super) fn answer(
-        &self,
-        listener: &OwnedFd,
-        notification: &Notification,
-        patience: Patience,
-    ) -> Result<Answer, Stop> {
-        let target = Target { notification };
-        let Some(&call) = self.calls.get(&notification.number) else { return Ok(Answer::Continue) };
-        let (path, follow) = match call {
-            Call::List { legacy } => {
-                return listing::answer(&self.resolver, listener, &target, legacy, patience);
-            }
+    pub(super) fn answer(&self, pending: &PendingCall<'_>) -> Result<Answer, Stop> {
+        let (target, patience) = (&pending.target, pending.patience);
+        let (path, follow) = match pending.call {
+            Call::List { legacy } => return listing::answer(&self.resolver, pending, legacy),
             Call::Execute(path, follow) => {
                 patience.deadline()?;
-                return self.execute(&target, target.path(path), is_followed(&target, follow), patience);
+                return self.execute(pending, target.path(path), pending.is_followed(follow));
             }
             Call::TwoLookups(first, second) => {
                 for path in [first, second] {
                     if let Some(given) = target.path(path) {
-                        self.resolver.resolve(&target, &given, false, patience)?;
+                        self.resolver.resolve(target, &given, false, patience)?;
                     }
                 }
                 return Ok(Answer::Continue);
@@ -69,7 +61,7 @@ impl Answers {
             }
             Call::ReadLink(path) => (path, false),
             Call::Open(path, flags) => {
-                let flags = open_flags(&target, flags);
+                let flags = pending.open_flags(flags);
                 let exclusive = libc::O_CREAT | libc::O_EXCL;
                 (path, flags & libc::O_NOFOLLOW == 0 && flags & exclusive != exclusive)
             }
@@ -78,22 +70,18 @@ impl Answers {
             | Call::Whole(path, follow)
             | Call::Lookup(path, follow)
             | Call::Attributes(path, follow)
-            | Call::Change(path, follow) => (path, is_followed(&target, follow)),
+            | Call::Change(path, follow) => (path, pending.is_followed(follow)),
         };
         // What the kernel can't read either, or what begins at no directory, is the kernel's to answer.
         let Some(given) = target.path(path) else { return Ok(Answer::Continue) };
         if given.path.is_empty() || self.resolver.is_settled(&given) {
             return Ok(Answer::Continue);
         }
-        let (landing, stayed) = self.resolver.resolve(&target, &given, follow, patience)?;
+        let (landing, stayed) = self.resolver.resolve(target, &given, follow, patience)?;
         let (answer, settled) = match landing {
             Landing::Elsewhere => return Ok(Answer::Continue),
-            Landing::Directory(tree, directory) => {
-                self.directory(listener, &target, call, &tree, &directory, patience)?
-            }
-            Landing::Entry(tree, directory, location) => {
-                self.entry(listener, &target, call, &tree, &directory, &location, patience)?
-            }
+            Landing::Directory(tree, directory) => self.directory(pending, &tree, &directory)?,
+            Landing::Entry(tree, directory, location) => self.entry(pending, &tree, &directory, &location)?,
         };
         if settled && stayed {
             self.resolver.settle(&given);
@@ -101,23 +89,22 @@ impl Answers {
         Ok(answer)
     }
 
+    /// Also says whether the answer stays the same.
     fn directory(
         &self,
-        listener: &OwnedFd,
-        target: &Target<'_>,
-        call: Call,
+        pending: &PendingCall<'_>,
         tree: &Tree,
         directory: &Directory,
-        patience: Patience,
     ) -> Result<(Answer, bool), Stop> {
+        let patience = pending.patience;
         let other_permissions = tree.shows_other_permissions(directory.entry().permissions());
-        match call {
+        match pending.call {
             Call::Stat(_, _, form) if other_permissions || !Tree::is_populated(directory) => {
                 let disk = tree
                     .stat_in_view(&directory.path)
                     .map_err(FillError::io("look at a directory of", &tree.view()))?;
                 let attributes = Attributes::of(&directory.entry(), &disk);
-                Ok((self.tell(listener, target, attributes, form)?, false))
+                Ok((self.tell(pending, attributes, form)?, false))
             }
             Call::Attributes(..) if directory.entry().xattrs_blob().is_empty() => {
                 Ok((Answer::Continue, false))
@@ -132,17 +119,15 @@ impl Answers {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Also says whether the answer stays the same.
     fn entry(
         &self,
-        listener: &OwnedFd,
-        target: &Target<'_>,
-        call: Call,
+        pending: &PendingCall<'_>,
         tree: &Tree,
         directory: &Directory,
         location: &Location,
-        patience: Patience,
     ) -> Result<(Answer, bool), Stop> {
+        let (call, patience) = (pending.call, pending.patience);
         let entry = location.entry();
         match entry.kind() {
             EntryKind::File => {}
@@ -159,7 +144,7 @@ impl Answers {
                     return Ok((Answer::Continue, false));
                 };
                 let attributes = Attributes::of(&entry, &disk);
-                return Ok((self.tell(listener, target, attributes, form)?, false));
+                return Ok((self.tell(pending, attributes, form)?, false));
             }
         }
         if Tree::is_known_filled(directory, location) {
@@ -167,7 +152,7 @@ impl Answers {
         }
         let needs_content = match call {
             Call::Open(_, flags) => {
-                let flags = open_flags(target, flags);
+                let flags = pending.open_flags(flags);
                 let is_changed = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
                 if flags & libc::O_PATH == 0 && is_changed && flags & libc::O_EXCL == 0 {
                     return Ok((Answer::Fail(libc::EROFS), false));
@@ -190,8 +175,8 @@ impl Answers {
         let Some(disk) = tree.unfilled(directory, location)? else { return Ok((Answer::Continue, true)) };
         let attributes = Attributes::of(&entry, &disk);
         let answer = match call {
-            Call::Stat(_, _, form) => self.tell(listener, target, attributes, form)?,
-            Call::Access(_, _, wanted) => access(target, &attributes, target.flags(wanted)),
+            Call::Stat(_, _, form) => self.tell(pending, attributes, form)?,
+            Call::Access(_, _, wanted) => access(&pending.target, &attributes, pending.target.flags(wanted)),
             _ => Answer::Continue,
         };
         Ok((answer, false))
@@ -200,19 +185,18 @@ impl Answers {
     /// Writes attributes into the caller's memory.
     fn tell(
         &self,
-        listener: &OwnedFd,
-        target: &Target<'_>,
+        pending: &PendingCall<'_>,
         mut attributes: Attributes,
         form: StatForm,
     ) -> Result<Answer, FillError> {
-        let identities = self.identities_of(target);
+        let identities = self.identities_of(&pending.target);
         attributes.user = called(&identities.0, attributes.user);
         attributes.group = called(&identities.1, attributes.group);
         let (address, bytes) = match form {
             StatForm::Stat(address) => (address, attributes.to_stat()),
             StatForm::Statx(address) => (address, attributes.to_statx()),
         };
-        Ok(write(listener, target, target.argument(address), &bytes, Answer::Return(0)))
+        Ok(pending.write(pending.target.argument(address), &bytes, Answer::Return(0)))
     }
 
     fn identities_of(&self, target: &Target<'_>) -> Arc<Identities> {
@@ -232,11 +216,11 @@ impl Answers {
     /// Fills a program and everything that the kernel opens to run it.
     fn execute(
         &self,
-        target: &Target<'_>,
+        pending: &PendingCall<'_>,
         given: Option<GivenPath>,
         follow: bool,
-        patience: Patience,
     ) -> Result<Answer, Stop> {
+        let (target, patience) = (&pending.target, pending.patience);
         let Some(mut given) = given else { return Ok(Answer::Continue) };
         for _ in 0..MOST_INTERPRETERS {
             let (landing, _) = self.resolver.resolve(target, &given, follow, patience)?;
@@ -262,25 +246,6 @@ impl Answers {
     }
 }
 
-/// Writes an answer into the caller's memory. The memory is opened first and the call looked at then, so that it can't be the
-/// memory of another process by now.
-pub(super) fn write(
-    listener: &OwnedFd,
-    target: &Target<'_>,
-    address: u64,
-    bytes: &[u8],
-    answer: Answer,
-) -> Answer {
-    let Ok(memory) = target.memory() else { return Answer::Fail(libc::EIO) };
-    if !kernel::is_waiting(listener.as_fd(), target.notification.id) {
-        return Answer::Fail(libc::EINTR);
-    }
-    match memory.write_all_at(bytes, address) {
-        Ok(()) => answer,
-        Err(_) => Answer::Fail(libc::EFAULT),
-    }
-}
-
 fn interpreter_of(file: &std::fs::File) -> Option<Vec<u8>> {
     let mut head = [0; interpreter::SCRIPT_LINE];
     let length = file.read_at(&mut head, 0).ok()?;
@@ -291,25 +256,6 @@ fn interpreter_of(file: &std::fs::File) -> Option<Vec<u8>> {
         let mut bytes = vec![0; length];
         file.read_exact_at(&mut bytes, offset).ok().map(|()| bytes)
     })
-}
-
-fn is_followed(target: &Target<'_>, follow: Follow) -> bool {
-    match follow {
-        Follow::Always => true,
-        Follow::Never => false,
-        Follow::UnlessFlag(argument) => target.flags(argument) & libc::AT_SYMLINK_NOFOLLOW == 0,
-        Follow::IfFlag(argument) => target.flags(argument) & libc::AT_SYMLINK_FOLLOW != 0,
-    }
-}
-
-fn open_flags(target: &Target<'_>, flags: OpenFlags) -> i32 {
-    match flags {
-        OpenFlags::Argument(argument) => target.flags(argument),
-        OpenFlags::Structure(argument) => {
-            target.number_at(target.argument(argument)).map_or(0, |flags| flags as i32)
-        }
-        OpenFlags::Create => libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC,
-    }
 }
 
 fn access(target: &Target<'_>, attributes: &Attributes, wanted: i32) -> Answer {

@@ -2,15 +2,15 @@
 //!
 //! The supervisor lists through the caller's own open directory, so that the position in it moves as the caller expects.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use varve_repository::EntryKind;
 
-use super::answer::write;
 use super::kernel::{self, Answer};
-use super::resolve::{Landing, Patience, Resolver, Stop};
-use super::target::{GivenPath, Target};
+use super::patience::{Patience, Stop};
+use super::pending::PendingCall;
+use super::resolve::{Landing, Resolver};
+use super::target::GivenPath;
 use super::tree::{Directory, Tree};
 
 /// As much as is returned at once, whatever is asked for.
@@ -22,13 +22,8 @@ const LENGTH: usize = 16;
 const KIND: usize = 18;
 const NAME: usize = 19;
 
-pub(super) fn answer(
-    resolver: &Resolver,
-    listener: &OwnedFd,
-    target: &Target<'_>,
-    legacy: bool,
-    patience: Patience,
-) -> Result<Answer, Stop> {
+pub(super) fn answer(resolver: &Resolver, pending: &PendingCall<'_>, legacy: bool) -> Result<Answer, Stop> {
+    let (target, patience) = (&pending.target, pending.patience);
     let number = target.flags(0);
     let path = target.link(&format!("fd/{number}")).filter(|path| resolver.is_below_a_tree(path));
     let Some(path) = path else { return Ok(Answer::Continue) };
@@ -45,7 +40,7 @@ pub(super) fn answer(
         tree.fill_directory(&directory, patience.deadline()?)?;
         return Ok(Answer::Continue);
     };
-    if !kernel::is_waiting(listener, target.notification.id) {
+    if !pending.is_waiting() {
         return Ok(Answer::Fail(libc::EINTR));
     }
     let mut buffer = vec![0; target.argument(2).min(MOST) as usize];
@@ -54,7 +49,7 @@ pub(super) fn answer(
         Err(error) => return Ok(Answer::Fail(error.raw_os_error().unwrap_or(libc::EIO))),
     };
     show(&tree, &directory, &mut buffer[..length], legacy, patience)?;
-    Ok(write(listener, target, target.argument(1), &buffer[..length], Answer::Return(length as i64)))
+    Ok(pending.write(target.argument(1), &buffer[..length], Answer::Return(length as i64)))
 }
 
 /// Puts in what placeholders stand for.

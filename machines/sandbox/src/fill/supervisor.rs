@@ -7,6 +7,7 @@
 //!                                               └── failed, or late ──▶ errno
 //! ```
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -17,10 +18,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use varve_store::Deadline;
 
 use super::answer::Answers;
+use super::calls::{Call, watched};
 use super::error::FillError;
 use super::filter::Listener;
 use super::kernel::{self, Answer, Notification};
-use super::resolve::{Mounted, Patience, Resolver, Stop};
+use super::patience::{Patience, Stop};
+use super::pending::PendingCall;
+use super::resolve::{Mounted, Resolver};
+use super::target::Target;
 use super::workers::Workers;
 
 /// How a sandbox is served.
@@ -49,6 +54,7 @@ pub struct Supervisor {
 
 struct Shared {
     listener: OwnedFd,
+    calls: HashMap<i64, Call>,
     answers: Answers,
     workers: Arc<Workers>,
     deadline: Duration,
@@ -64,6 +70,7 @@ impl Supervisor {
         kernel::wake_up_synchronously(&listener);
         let shared = Arc::new(Shared {
             listener,
+            calls: watched().collect(),
             answers: Answers::new(Resolver::new(mounts)),
             workers: Workers::new(service.waiting.max(1)),
             deadline: service.deadline,
@@ -110,7 +117,7 @@ fn has_ended(listener: &OwnedFd) -> bool {
 
 impl Shared {
     fn serve(self: &Arc<Self>, notification: Notification) {
-        match self.answers.answer(&self.listener, &notification, Patience::None) {
+        match self.answer(&notification, Patience::None) {
             Ok(answer) => self.respond(&notification, answer),
             Err(Stop::Failed(error)) => self.fail(&notification, &error),
             Err(Stop::Wait) => {
@@ -124,11 +131,17 @@ impl Shared {
         if deadline.has_passed() {
             return self.respond(notification, Answer::Fail(libc::ETIMEDOUT));
         }
-        match self.answers.answer(&self.listener, notification, Patience::Until(deadline)) {
+        match self.answer(notification, Patience::Until(deadline)) {
             Ok(answer) => self.respond(notification, answer),
             Err(Stop::Failed(error)) => self.fail(notification, &error),
             Err(Stop::Wait) => self.respond(notification, Answer::Fail(libc::EIO)),
         }
+    }
+
+    fn answer(&self, notification: &Notification, patience: Patience) -> Result<Answer, Stop> {
+        let Some(&call) = self.calls.get(&notification.number) else { return Ok(Answer::Continue) };
+        let (listener, target) = (&self.listener, Target { notification });
+        self.answers.answer(&PendingCall { listener, target, call, patience })
     }
 
     fn fail(&self, notification: &Notification, error: &FillError) {

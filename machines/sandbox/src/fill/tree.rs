@@ -18,39 +18,33 @@
 //! Sockets and devices of a repository stay placeholders, since nobody can open them in a mount either; so do links whose
 //! variables leave nothing of their target.
 
+pub(super) mod bound;
 mod content;
+mod directories;
+mod disk;
 mod gates;
 mod populate;
 mod state;
+mod whole;
 
 use std::collections::HashSet;
 use std::ffi::CString;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use rustix::fs::{
-    Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, accessat, mkdirat, openat, openat2,
-    renameat, statat,
-};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, mkdirat, openat, renameat};
 use rustix::io::Errno;
-use varve_repository::{EntryKind, EntryView, Location, RepositoryError, Snapshot};
+use varve_repository::{EntryView, Location, RepositoryError, Snapshot};
 use varve_store::Deadline;
 
 use self::gates::Gates;
 use self::state::{Found, State};
 use super::error::FillError;
-
-/// The mark of a tree without placeholders.
-const WHOLE: &str = "whole";
-
-/// How many files are looked for before they are filled.
-const BATCH: usize = 4096;
 
 /// Of how many directories the catalog's row is remembered.
 const DIRECTORIES: NonZeroUsize = NonZeroUsize::new(8192).expect("because it is not 0");
@@ -68,6 +62,12 @@ pub trait Contents: Send + Sync + 'static {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<usize, RepositoryError>;
+
+    /// The files that came along with one that was read just now: their content is at hand. None where each comes by itself.
+    fn beside(&self, file: &Location) -> Vec<Location> {
+        let _ = file;
+        Vec::new()
+    }
 
     /// Where a symbolic link leads, given what was published.
     fn link_target(&self, published: &[u8]) -> Vec<u8>;
@@ -201,264 +201,6 @@ impl Tree {
     pub fn settle(&self) -> Result<(), FillError> {
         self.state.settle(self.base.as_fd()).map_err(FillError::io("sync", &self.path))
     }
-
-    /// Puts everything that is not there yet into its place, with so many threads.
-    ///
-    /// # Errors
-    /// The first [`FillError`]; what was filled before it stays. `deadline` gives the time for one file.
-    pub fn fill_all(
-        &self,
-        threads: usize,
-        deadline: &(dyn Fn() -> Deadline + Sync),
-    ) -> Result<(), FillError> {
-        let mut directories = vec![self.root(deadline())?];
-        let mut files = vec![];
-        while let Some(directory) = directories.pop() {
-            self.populate(&directory, deadline())?;
-            for location in self.snapshot.list(&directory.location, deadline())?.locations() {
-                match location.entry().kind() {
-                    EntryKind::Directory => {
-                        let name = location.entry().name().to_vec();
-                        directories.push(self.directory(&directory, &name, &location, deadline())?);
-                    }
-                    EntryKind::File => files.push((Arc::clone(&directory), location)),
-                    _ => {}
-                }
-            }
-            if files.len() >= BATCH || directories.is_empty() {
-                self.fill_files(&files, threads, deadline)?;
-                files.clear();
-            }
-        }
-        self.note_if_whole()
-    }
-
-    fn fill_files(
-        &self,
-        files: &[(Arc<Directory>, Location)],
-        threads: usize,
-        deadline: &(dyn Fn() -> Deadline + Sync),
-    ) -> Result<(), FillError> {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let work = || {
-                while let Some((directory, file)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    self.fill(directory, file, deadline()).inspect_err(|_| {
-                        // The others need not go on.
-                        next.store(files.len(), Ordering::Relaxed);
-                    })?;
-                }
-                Ok(())
-            };
-            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().try_for_each(|worker| match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-        })
-    }
-
-    /// Whether nothing in it is a placeholder any more: then it needs no supervisor.
-    pub fn is_whole(&self) -> bool {
-        accessat(&self.base, WHOLE, Access::EXISTS, AtFlags::empty()).is_ok()
-    }
-
-    /// Looks whether nothing is a placeholder any more, and marks the tree then.
-    ///
-    /// # Errors
-    /// [`FillError::Io`].
-    pub fn note_if_whole(&self) -> Result<(), FillError> {
-        let io = || FillError::io("look at", &self.path);
-        if self.is_whole() || !self.is_everything_in_place().map_err(io())? {
-            return Ok(());
-        }
-        self.state.will_change().map_err(FillError::io("write the state of", &self.path))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-        openat(&self.base, WHOLE, flags, Mode::from(0o600)).map(drop).map_err(io())
-    }
-
-    /// As many shadows as the view has directories, all empty.
-    fn is_everything_in_place(&self) -> Result<bool, Errno> {
-        let mut populated = 0_usize;
-        for (name, _) in entries(rustix::fs::Dir::read_from(&self.shadow)?)? {
-            if !entries(rustix::fs::Dir::new(open_directory(&self.shadow, name)?)?)?.is_empty() {
-                return Ok(false);
-            }
-            populated += 1;
-        }
-        let mut directories = vec![Vec::new()];
-        let mut seen = 0;
-        while let Some(path) = directories.pop() {
-            seen += 1;
-            for (name, kind) in entries(rustix::fs::Dir::new(self.open_in_view(&path)?)?)? {
-                match kind {
-                    FileType::Directory => directories.push(joined(&path, name.as_bytes())),
-                    FileType::Unknown => return Ok(false),
-                    _ => {}
-                }
-            }
-        }
-        Ok(seen == populated)
-    }
-
-    pub(super) fn root(&self, deadline: Deadline) -> Result<Arc<Directory>, FillError> {
-        if let Some(known) = self.directories.lock().get(&b""[..]) {
-            return Ok(Arc::clone(known));
-        }
-        let location = self.snapshot.root(deadline)?;
-        let number = rustix::fs::fstat(&self.view).map_err(FillError::io("look at", &self.path))?.st_ino;
-        Ok(self.remember(Vec::new(), location, number))
-    }
-
-    /// What the catalog has under a name. Hidden entries are none.
-    pub(super) fn child(
-        &self,
-        directory: &Directory,
-        name: &[u8],
-        deadline: Deadline,
-    ) -> Result<Option<Location>, FillError> {
-        let child = self.snapshot.child(&directory.location, name, deadline)?;
-        Ok(child.filter(|child| !child.entry().is_hidden()))
-    }
-
-    /// A directory in a populated one, if that was needed before.
-    pub(super) fn known(&self, path: &[u8]) -> Option<Arc<Directory>> {
-        self.directories.lock().get(path).cloned()
-    }
-
-    /// A directory in another one, which is populated for it.
-    pub(super) fn directory(
-        &self,
-        parent: &Directory,
-        name: &[u8],
-        location: &Location,
-        deadline: Deadline,
-    ) -> Result<Arc<Directory>, FillError> {
-        let path = joined(&parent.path, name);
-        if let Some(known) = self.known(&path) {
-            return Ok(known);
-        }
-        let location = self.snapshot.enter(location, deadline)?;
-        self.populate(parent, deadline)?;
-        let number = self.stat_in_view(&path).map_err(FillError::io("look at", &self.shown(&path)))?.st_ino;
-        Ok(self.remember(path, location, number))
-    }
-
-    /// Where a symbolic link leads.
-    pub(super) fn link_target(&self, location: &Location) -> Vec<u8> {
-        self.contents.link_target(location.entry().link_target())
-    }
-
-    /// Whether an entry is a link with an empty target, which a disk can't have: it stays a placeholder.
-    pub(super) fn leads_nowhere(&self, entry: &EntryView<'_>) -> bool {
-        entry.kind() == EntryKind::Symlink && self.contents.link_target(entry.link_target()).is_empty()
-    }
-
-    /// Whether a file is known to be filled, without looking.
-    pub(super) fn is_known_filled(directory: &Directory, location: &Location) -> bool {
-        directory.filled.lock().contains(&location.row())
-    }
-
-    /// The inode that a file will have, if it is not filled yet.
-    pub(super) fn unfilled(&self, directory: &Directory, file: &Location) -> Result<Option<Stat>, FillError> {
-        let shadow = self.shadow_of(directory)?;
-        match statat(shadow, file.entry().name(), AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => {
-                directory.filled.lock().insert(file.row());
-                Ok(None)
-            }
-            Err(error) => Err(FillError::io("look at", &self.shown(&directory.path))(error)),
-        }
-    }
-
-    /// Whether anything in a populated directory is not filled.
-    pub(super) fn has_placeholders(&self, directory: &Directory) -> Result<bool, FillError> {
-        if directory.is_whole.load(Ordering::Acquire) {
-            return Ok(false);
-        }
-        let shadow = rustix::fs::Dir::new(self.shadow_of(directory)?).and_then(entries);
-        if !shadow.map_err(FillError::io("list", &self.shown(&directory.path)))?.is_empty() {
-            return Ok(true);
-        }
-        directory.is_whole.store(true, Ordering::Release);
-        Ok(false)
-    }
-
-    /// Fills all files of a directory.
-    pub(super) fn fill_directory(&self, directory: &Directory, deadline: Deadline) -> Result<(), FillError> {
-        for location in self.snapshot.list(&directory.location, deadline)?.locations() {
-            self.fill(directory, &location, deadline)?;
-        }
-        Ok(())
-    }
-
-    /// The inode that a file has, or will have.
-    pub(super) fn inode_of(&self, directory: &Directory, name: &[u8]) -> Result<Stat, FillError> {
-        let shadow = self.shadow_of(directory)?;
-        match statat(shadow, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => self.stat_in_view(&joined(&directory.path, name)),
-            result => result,
-        }
-        .map_err(FillError::io("look at", &self.shown(&directory.path)))
-    }
-
-    /// The attributes of a directory as they are on the disk.
-    pub(super) fn stat_in_view(&self, path: &[u8]) -> Result<Stat, Errno> {
-        if path.is_empty() {
-            return rustix::fs::fstat(&self.view);
-        }
-        let (parent, name) = split(path);
-        statat(self.open_in_view(parent)?, name, AtFlags::SYMLINK_NOFOLLOW)
-    }
-
-    /// A file that is filled, opened for reading.
-    pub(super) fn open_filled(&self, directory: &Directory, name: &[u8]) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        openat(self.open_in_view(&directory.path)?, name, flags, Mode::empty())
-    }
-
-    pub(super) fn is_populated(directory: &Directory) -> bool {
-        directory.populated.load(Ordering::Acquire)
-    }
-
-    /// Whether the disk shows other permissions of this directory than the catalog says: this user could not write to it.
-    pub(super) fn shows_other_permissions(&self, permissions: u32) -> bool {
-        !self.privileged && permissions & 0o700 != 0o700
-    }
-
-    fn remember(&self, path: Vec<u8>, location: Location, number: u64) -> Arc<Directory> {
-        let directory = Arc::new(Directory {
-            path: path.clone(),
-            location,
-            number,
-            populated: AtomicBool::new(false),
-            is_whole: AtomicBool::new(false),
-            filled: Mutex::default(),
-        });
-        let mut directories = self.directories.lock();
-        Arc::clone(directories.get_or_insert(path, || directory))
-    }
-
-    /// Opens a directory of the view, never anything outside of it.
-    fn open_in_view(&self, path: &[u8]) -> Result<OwnedFd, Errno> {
-        if path.is_empty() {
-            return rustix::io::fcntl_dupfd_cloexec(&self.view, 0);
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-        openat2(&self.view, path, flags, Mode::empty(), resolve)
-    }
-
-    fn shadow_of(&self, directory: &Directory) -> Result<OwnedFd, FillError> {
-        open_directory(&self.shadow, directory.number.to_string())
-            .map_err(FillError::io("open", &self.path.join("shadow").join(directory.number.to_string())))
-    }
-
-    /// The whole path, for messages.
-    fn shown(&self, path: &[u8]) -> PathBuf {
-        self.path.join("view").join(std::ffi::OsStr::from_bytes(path))
-    }
 }
 
 impl Directory {
@@ -475,13 +217,6 @@ impl Directory {
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {
     if directory.is_empty() { name.to_vec() } else { [directory, name].join(&b'/') }
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (b"", path),
-    }
 }
 
 fn entries(directory: rustix::fs::Dir) -> Result<Vec<(CString, FileType)>, Errno> {

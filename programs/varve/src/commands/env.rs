@@ -9,6 +9,7 @@ mod import;
 mod keep;
 mod list;
 mod opened;
+mod prune;
 mod remove;
 mod show;
 mod verify;
@@ -38,6 +39,7 @@ enum Verb {
     Import(import::Import),
     Keep(keep::Keep),
     Remove(remove::Remove),
+    Prune(prune::Prune),
 }
 
 impl Env {
@@ -52,6 +54,7 @@ impl Env {
             Verb::List(verb) => verb.run(invocation),
             Verb::Show(verb) => verb.run(invocation),
             Verb::Remove(verb) => verb.run(invocation),
+            Verb::Prune(verb) => verb.run(invocation),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod bindings;
 pub(crate) mod filler;
 pub(crate) mod holder;
+mod log;
 mod software;
 mod variables;
 

@@ -16,11 +16,17 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use parking_lot::Mutex;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, flock, openat};
 
 /// The first line of the state; another one is another layout.
 const FORM: &str = "varve tree 1";
 const CLEAN: &str = "clean";
+
+/// The time as the file system has it.
+const USED_NOW: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+    last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+};
 
 /// The state of a tree that is in use.
 pub(super) struct State {
@@ -46,6 +52,8 @@ impl State {
         flock(file.as_fd(), FlockOperation::LockShared)?;
         let mut text = String::new();
         (&file).take(4096).read_to_string(&mut text)?;
+        // When it was used last, see `bound`.
+        rustix::fs::futimens(&file, &USED_NOW)?;
         let here = format!("{boot} {place}");
         let mut lines = text.lines();
         let changed = match (lines.next(), lines.next(), lines.next()) {

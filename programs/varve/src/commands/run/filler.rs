@@ -8,20 +8,22 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use varve_mount::{MountOrder, MountedRepository, Variables, expand_link};
 use varve_repository::{CatalogReference, Location, Reference, RepositoryError, RepositoryPath, Snapshot};
 use varve_sandbox::fill::filler::{self, Filler, Opener, Order};
-use varve_sandbox::fill::{Contents, FillError, Options, Service, Tree, this_boot};
+use varve_sandbox::fill::{Contents, FillError, Options, Service, Tree, bound, this_boot};
 use varve_sandbox::{Access, Bind, Place, Root};
-use varve_store::{AwsEnvironment, Deadline, Freshness};
+use varve_store::{AwsEnvironment, ByteSize, Deadline, Freshness};
 
 use super::holder::{Held, SOFTWARE, scaffold};
+use super::log;
 use super::software::Software;
 use crate::commands::mount;
 use crate::failure::Failure;
@@ -101,12 +103,13 @@ pub(crate) fn hide(places: &Places) -> Result<Bind, Failure> {
     Ok(Bind { source, destination, access: Access::ReadOnly })
 }
 
-fn trees(places: &Places) -> PathBuf {
+/// Where trees are.
+pub(crate) fn trees(places: &Places) -> PathBuf {
     places.cache().join("trees")
 }
 
 fn start(socket: OwnedFd, places: &Places) -> io::Result<()> {
-    let log = fs::File::options().create(true).append(true).open(places.run().join("filler.log"))?;
+    let log = log::open(&places.run().join("filler.log"))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("sandbox-filler").arg(trees(places));
     command.current_dir("/").stdin(Stdio::from(socket)).stdout(Stdio::null()).stderr(log);
@@ -125,8 +128,17 @@ impl SandboxFiller {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
         let failed = |error| Failure::io("use", &self.trees, error);
         let socket = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-        let repositories = Repositories { trees: self.trees, aws: invocation.environment.aws() };
-        Ok(filler::serve(socket, &repositories, &Service { deadline: DEADLINE, ..Service::default() })?)
+        // Every tree has some dozens of files open.
+        let most = getrlimit(Resource::Nofile).maximum;
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
+        let aws = invocation.environment.aws();
+        let repositories = Repositories { trees: self.trees, aws, quota: Mutex::default() };
+        filler::serve(socket, &repositories, &Service { deadline: DEADLINE, ..Service::default() })?;
+        // The run has ended: nobody waits for this.
+        if let Some(quota) = *repositories.quota.lock().unwrap_or_else(PoisonError::into_inner) {
+            bound(&repositories.trees, quota.get())?;
+        }
+        Ok(())
     }
 }
 
@@ -134,6 +146,8 @@ impl SandboxFiller {
 struct Repositories {
     trees: PathBuf,
     aws: AwsEnvironment,
+    /// The smallest quota of a cache: that of trees is the same.
+    quota: Mutex<Option<ByteSize>>,
 }
 
 impl Opener for Repositories {
@@ -153,6 +167,10 @@ impl Repositories {
         let mounted = mount::mounted(&order, self.aws.clone())?;
         let deadline = Deadline::after(DEADLINE);
         let repository = &mounted.repository;
+        if let Some(quota) = repository.loader().cache().quota() {
+            let mut smallest = self.quota.lock().unwrap_or_else(PoisonError::into_inner);
+            *smallest = Some(smallest.map_or(quota, |smallest| smallest.min(quota)));
+        }
         let root = match &mounted.reference {
             Reference::Hash(hash) => CatalogReference { path: RepositoryPath::ROOT, hash: *hash, size: None },
             reference => {
@@ -165,7 +183,11 @@ impl Repositories {
         };
         let path = self.trees.join(name(&mounted, &root));
         let snapshot = Snapshot::new(repository.loader(), root);
-        let contents = Arc::new(Files { snapshot: snapshot.clone(), variables: mounted.variables });
+        let threads = available_parallelism().map_or(1, usize::from) * THREADS_EACH;
+        let contents = Arc::new(Files {
+            files: varve_mount::Files::of(&mounted, threads),
+            variables: mounted.variables,
+        });
         let boot = this_boot()?;
         let options = Options { boot: &boot, published_owners: mounted.owner.is_none() };
         Ok(Tree::open(&path, snapshot, contents, &options, deadline)?)
@@ -187,7 +209,7 @@ fn name(mounted: &MountedRepository, root: &CatalogReference) -> String {
 
 /// The files of a repository.
 struct Files {
-    snapshot: Snapshot,
+    files: varve_mount::Files,
     variables: Option<Variables>,
 }
 
@@ -199,7 +221,11 @@ impl Contents for Files {
         buffer: &mut [u8],
         deadline: Deadline,
     ) -> Result<usize, RepositoryError> {
-        self.snapshot.read(file, offset, buffer, deadline)
+        self.files.read(file, offset, buffer, deadline)
+    }
+
+    fn beside(&self, file: &Location) -> Vec<Location> {
+        self.files.beside(file)
     }
 
     fn link_target(&self, published: &[u8]) -> Vec<u8> {

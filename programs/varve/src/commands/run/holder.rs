@@ -13,6 +13,7 @@ use varve_sandbox::holder::{self, Door, Joined, Kept, Mounter, Wanted};
 use varve_sandbox::{Access, Bind, Place, Root};
 
 use super::filler::Trees;
+use super::log;
 use super::software::Software;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -81,8 +82,7 @@ pub(super) fn scaffold(places: &Places) -> Result<PathBuf, Failure> {
 }
 
 fn start(listening: OwnedFd, places: &Places, apart: Option<&str>, directory: &Path) -> io::Result<()> {
-    let log = places.run().join("holder.log");
-    let log = std::fs::File::options().create(true).append(true).open(log)?;
+    let log = log::open(&places.run().join("holder.log"))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("sandbox-holder").arg(places.run()).arg(directory);
     if let Some(apart) = apart {
