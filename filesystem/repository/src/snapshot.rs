@@ -15,6 +15,9 @@ use crate::{
     RepositoryPath,
 };
 
+/// So many symbolic links are followed, as by the kernel.
+const MOST_LINKS: usize = 40;
+
 /// A revision, or a part of one, given by its root catalog.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -106,6 +109,48 @@ impl Snapshot {
             }
         }
         Ok(Some(location))
+    }
+
+    /// The entry at a path, symbolic links followed as long as they are relative; `None` if there is none, or if links lead
+    /// elsewhere or to themselves.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] if a catalog on the way can't be loaded.
+    pub fn follow(
+        &self,
+        path: &RepositoryPath,
+        deadline: Deadline,
+    ) -> Result<Option<Location>, RepositoryError> {
+        let reversed =
+            |bytes: &[u8]| bytes.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let mut names = reversed(path.as_bytes());
+        let mut way = vec![self.root(deadline)?];
+        let mut links = 0;
+        while let Some(name) = names.pop() {
+            let Some(here) = way.last() else { break };
+            match &name[..] {
+                b"" | b"." => continue,
+                b".." if way.len() == 1 => continue,
+                b".." => {
+                    way.pop();
+                    continue;
+                }
+                _ if !here.entry().is_directory() => return Ok(None),
+                _ => {}
+            }
+            let Some(child) = self.child(here, &name, deadline)? else { return Ok(None) };
+            if child.entry().kind() == EntryKind::Symlink {
+                links += 1;
+                let target = child.entry().link_target();
+                if links > MOST_LINKS || target.starts_with(b"/") {
+                    return Ok(None);
+                }
+                names.extend(reversed(target));
+                continue;
+            }
+            way.push(child);
+        }
+        Ok(way.pop())
     }
 
     /// The entries of a directory.

@@ -107,6 +107,24 @@ fn parts_of_files_are_read_across_chunks() {
 }
 
 #[test]
+fn relative_links_are_followed_within_the_repository() {
+    let scratch = Scratch::new();
+    let fixture = Fixture::sha1();
+    let snapshot = Snapshot::new(loader(&fixture, &scratch), root(&fixture, None));
+    let follow = |path: &str| {
+        let path = RepositoryPath::new(path.as_bytes()).expect("a path");
+        let found = snapshot.follow(&path, deadline()).expect("sound catalogs");
+        found.map(|found| found.path().to_string())
+    };
+    assert_eq!(follow("/links/rel").as_deref(), Some("/README.txt"));
+    assert_eq!(follow("/links/todir").as_deref(), Some("/nested"));
+    assert_eq!(follow("/").as_deref(), Some("/"));
+    for path in ["/links/abs", "/links/dangling", "/README.txt/x", "/nowhere"] {
+        assert_eq!(follow(path), None, "{path}");
+    }
+}
+
+#[test]
 fn a_second_loader_needs_no_source() {
     let scratch = Scratch::new();
     let fixture = Fixture::sha1();
