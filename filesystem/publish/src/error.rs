@@ -9,7 +9,7 @@ use varve_store::{CredentialsError, StoreError};
 use crate::apply::ApplyError;
 use crate::base_revision::BaseError;
 use crate::collect::CollectError;
-use crate::ingest::IngestError;
+use crate::ingest::{ContainerError, IngestError};
 use crate::lock::LockError;
 use crate::pipeline::{ObjectError, PipelineError};
 use crate::settings::SettingsError;
@@ -93,6 +93,9 @@ pub enum PublishError {
     /// The archive can't be ingested.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// The container image can't be ingested.
+    #[error("the container image can't be ingested")]
+    Container(#[from] ContainerError),
     /// Contents can't be read or stored.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
@@ -163,6 +166,7 @@ impl PublishError {
             Self::Transaction(TransactionError::Stale { .. }) => {
                 Some("its changes lie in its directory, but only `varve repo abort NAME` can end it")
             }
+            Self::Container(error) => error.hint(),
             Self::Trust(error) => Some(error.hint()),
             Self::Collect(error) => self.store_error().and_then(StoreError::hint).or(Some(error.hint())),
             Self::Settings(SettingsError::Credentials(CredentialsError::None)) => Some(

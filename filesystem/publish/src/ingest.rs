@@ -27,14 +27,18 @@ use crate::walk::{WalkTally, Warning};
 mod archive;
 mod assembly;
 mod compression;
+mod container;
 mod error;
 mod header;
 mod sparse;
 mod unpacking;
 
 use assembly::Assembly;
+#[cfg(test)]
+pub(crate) use container::gather as gather_container;
+pub use container::{ContainerError, ContainerRequest, Platform, ingest_container};
 pub use error::{ArchiveError, ArchiveProblem, IngestError};
-use unpacking::Unpacking;
+use unpacking::{Devices, Room, Unpacking};
 
 /// Bytes that are decompressed at a time.
 const BUFFER: usize = 128 << 10;
@@ -121,7 +125,9 @@ pub(crate) fn gather(
         }
     }
     let (unpacked, contents, read) = pipeline::run(config, store, progress, |feeder| {
-        let mut unpacking = Unpacking { at: &request.at, xattrs, feeder, progress, assembly, tally };
+        let (devices, room) = (Devices::Recorded, Room::UNLIMITED);
+        let mut unpacking =
+            Unpacking { at: &request.at, xattrs, feeder, progress, assembly, tally, devices, room };
         if let Some(packed) = archive {
             let reader = compression::decompressed(packed).map_err(|source| {
                 let problem = ArchiveProblem::from(source);

@@ -5,7 +5,7 @@
 //!    └─▶ pipeline ─▶ contents ─┘                          each step needs only what the one before left
 //! ```
 //!
-//! Entry points: [`create`], [`publish`], [`ingest`], [`Transaction`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`],
+//! Entry points: [`create`], [`publish`], [`ingest`], [`ingest_container`], [`Transaction`], [`add_tag`], [`roll_back`], [`resign`], [`info`], [`check`],
 //! [`diff`], [`collect`].
 //!
 //! Invariants:
@@ -22,6 +22,7 @@ mod change;
 mod check;
 mod collect;
 mod conclude;
+mod container;
 mod create;
 mod diff;
 mod dirtab;
@@ -52,12 +53,18 @@ pub use check::{CheckOptions, CheckProgress, CheckReport, Finding, FindingKind, 
 pub use collect::{
     Amount, CollectError, CollectProgress, CollectRequest, Collected, Keep, collect, collect_replica,
 };
+pub use container::{
+    ConfigurationError, DOCUMENT_LIMIT, Digest, ImageConfiguration, ImageName, ImageNameError,
+};
 pub use create::{CreateRequest, create};
 pub use diff::{Aspect, Change, Difference, diff};
 pub use dirtab::DirtabError;
 pub use error::PublishError;
 pub use info::{RepositoryInfo, info};
-pub use ingest::{ArchiveError, ArchiveProblem, IngestError, IngestRequest, ingest};
+pub use ingest::{
+    ArchiveError, ArchiveProblem, ContainerError, ContainerRequest, IngestError, IngestRequest, Platform,
+    ingest, ingest_container,
+};
 pub use local::LocalRepository;
 pub use lock::{LockError, RepositoryLock};
 pub use merge::MergeError;

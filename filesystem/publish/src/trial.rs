@@ -18,7 +18,7 @@ use crate::base_revision::{Base, BaseDirectory};
 use crate::catalogs::WrittenCatalogs;
 use crate::change::ChangeSet;
 use crate::error::PublishError;
-use crate::ingest::{IngestRequest, gather};
+use crate::ingest::{ContainerRequest, IngestRequest, gather, gather_container};
 use crate::pipeline::{self, PipelineConfig, PipelineTally};
 use crate::progress::Silent;
 use crate::settings::Settings;
@@ -103,6 +103,18 @@ impl Trial {
         let archive: Option<&mut dyn BufRead> = Some(&mut archive);
         let xattrs = self.settings.xattrs;
         let gathered = gather(&config, xattrs, &self.store, &base, &request, archive, &Silent)?;
+        let catalogs = self.apply_to(&base, gathered.changes, &gathered.contents)?;
+        drop(base);
+        self.accept(&catalogs);
+        Ok(Outcome { catalogs, read: gathered.read, walked: gathered.tally })
+    }
+
+    /// Ingests a container image.
+    pub(crate) fn ingest_container(&mut self, request: &ContainerRequest) -> Result<Outcome, PublishError> {
+        let config = self.pipeline();
+        let base = self.base();
+        let xattrs = self.settings.xattrs;
+        let gathered = gather_container(&config, xattrs, &self.store, &base, request, &Silent)?;
         let catalogs = self.apply_to(&base, gathered.changes, &gathered.contents)?;
         drop(base);
         self.accept(&catalogs);

@@ -1,6 +1,6 @@
-//! Equipment for tests: deterministic trees and their listings, scratch directories, processes, clocks, servers that
-//! misbehave, a real squid, a real Slurm, a slow link between two network namespaces, and virtual machines. It knows nothing of Varve's own
-//! crates, so that all of them can use it.
+//! Equipment for tests: deterministic trees and their listings, container images, scratch directories, processes, clocks,
+//! servers that misbehave, a real squid, a real Slurm, a slow link between two network namespaces, and virtual machines. It
+//! knows nothing of Varve's own crates, so that all of them can use it.
 //!
 //! Everything cleans up when it is dropped, also when the test fails. What can't be set up for want of permission says
 //! so instead of failing; what else goes wrong panics, since only tests call it.
@@ -8,6 +8,7 @@
 
 mod clock;
 mod comparison;
+mod container;
 mod fixture;
 mod guest;
 mod link;
@@ -26,6 +27,7 @@ mod waiting;
 
 pub use clock::ManualClock;
 pub use comparison::{assert_same, differences};
+pub use container::{ImageLayout, gzip};
 pub use fixture::{Attributes, ExpectedEntry, ExpectedMagic, Fixture};
 pub use guest::Guest;
 pub use link::{Link, LinkSettings, Namespace, Network, Traffic};

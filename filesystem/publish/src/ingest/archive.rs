@@ -4,7 +4,7 @@
 //! Memory is bounded whatever the archive claims: an extended header has at most [`EXTENDED_LIMIT`] bytes, contents are
 //! only passed on.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 
 use tar::{GnuExtSparseHeader, Header};
 use varve_repository::Mtime;
@@ -334,6 +334,19 @@ impl<R: Read> Archive<R> {
                 return Ok(());
             }
         }
+    }
+}
+
+impl<R: Read + Seek> Archive<R> {
+    /// Passes over the content of the current member without reading it. Returns where it begins.
+    pub(super) fn leap(&mut self) -> Result<u64, ArchiveError> {
+        let start = self.offset;
+        let length = self.left + self.padding;
+        (self.left, self.padding) = (0, 0);
+        let end = start.checked_add(length).ok_or_else(|| self.error(ArchiveProblem::CutOff))?;
+        self.reader.seek(SeekFrom::Start(end)).map_err(|error| self.error(error.into()))?;
+        self.offset = end;
+        Ok(start)
     }
 }
 

@@ -13,31 +13,34 @@ use crate::pipeline::Ticket;
 /// The tree so far.
 #[derive(Default)]
 pub(super) struct Assembly {
-    root: Folder,
+    pub(super) root: Folder,
     /// Everything that is no directory. Names share one if they are hard links.
-    files: Vec<File>,
+    pub(super) files: Vec<File>,
+    /// How many directories were made on the way to others' members.
+    pub(super) implied: u64,
 }
 
 /// A directory that something happens in or to.
 #[derive(Default)]
-struct Folder {
+pub(super) struct Folder {
     /// What a member says of it.
-    entry: Option<Entry>,
+    pub(super) entry: Option<Entry>,
     /// Nothing of what the repository has there stays: it was deleted, or is replaced.
-    cleared: bool,
-    names: BTreeMap<EntryName, Item>,
+    pub(super) cleared: bool,
+    pub(super) names: BTreeMap<EntryName, Item>,
 }
 
-enum Item {
+pub(super) enum Item {
     Removed,
     /// By its place in [`Assembly::files`].
     File(usize),
     Folder(Folder),
 }
 
-struct File {
-    entry: Entry,
-    content: Option<Ticket>,
+#[derive(Clone)]
+pub(super) struct File {
+    pub(super) entry: Entry,
+    pub(super) content: Option<Ticket>,
 }
 
 impl Assembly {
@@ -130,10 +133,13 @@ impl Assembly {
     }
 
     /// The directory that a member lies in.
-    fn folder(&mut self, path: &RepositoryPath) -> Result<&mut Folder, ArchiveProblem> {
+    pub(super) fn folder(&mut self, path: &RepositoryPath) -> Result<&mut Folder, ArchiveProblem> {
         let mut folder = &mut self.root;
         for name in path.components() {
-            let item = folder.names.entry(name).or_insert_with(|| Item::Folder(Folder::default()));
+            let item = folder.names.entry(name).or_insert_with(|| {
+                self.implied += 1;
+                Item::Folder(Folder::default())
+            });
             if let Item::Removed = item {
                 *item = Item::Folder(Folder { cleared: true, ..Folder::default() });
             }

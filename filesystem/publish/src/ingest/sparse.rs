@@ -43,6 +43,15 @@ impl SparseMap {
         Ok(())
     }
 
+    /// Whether the whole file is in the archive, in one piece.
+    pub(super) fn is_plain(&self, size: u64) -> bool {
+        match &self.parts[..] {
+            [] => size == 0,
+            [part] => part.offset == 0 && part.length == size,
+            _ => false,
+        }
+    }
+
     /// The parts in a header or in a block behind it. Tells whether the list has ended.
     pub(super) fn header(&mut self, parts: &[GnuSparseHeader]) -> Result<bool, ArchiveProblem> {
         for part in parts {

@@ -147,14 +147,14 @@ fn every_compression_is_taken_off() {
 }
 
 /// An archive made by hand.
-struct Made(Vec<u8>);
+pub(super) struct Made(Vec<u8>);
 
 impl Made {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Vec::new())
     }
 
-    fn member(mut self, name: &str, kind: EntryType, target: &str, content: &[u8]) -> Self {
+    pub(super) fn member(mut self, name: &str, kind: EntryType, target: &str, content: &[u8]) -> Self {
         let mut header = Header::new_ustar();
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
@@ -171,26 +171,26 @@ impl Made {
         self
     }
 
-    fn file(self, name: &str, content: &str) -> Self {
+    pub(super) fn file(self, name: &str, content: &str) -> Self {
         self.member(name, EntryType::Regular, "", content.as_bytes())
     }
 
-    fn directory(self, name: &str) -> Self {
+    pub(super) fn directory(self, name: &str) -> Self {
         self.member(name, EntryType::Directory, "", b"")
     }
 
-    fn link(self, name: &str, target: &str) -> Self {
+    pub(super) fn link(self, name: &str, target: &str) -> Self {
         self.member(name, EntryType::Link, target, b"")
     }
 
-    fn end(mut self) -> Vec<u8> {
+    pub(super) fn end(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 1024, 0);
         self.0
     }
 }
 
 /// Path, kind, mode, owner, size and link count of every line.
-fn short(trial: &Trial) -> Vec<String> {
+pub(super) fn short(trial: &Trial) -> Vec<String> {
     let listing = trial.listing();
     let fields = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
     listing

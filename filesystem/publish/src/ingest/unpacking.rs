@@ -29,6 +29,40 @@ pub(super) struct Unpacking<'a, 'b> {
     pub(super) progress: &'a dyn Progress,
     pub(super) assembly: Assembly,
     pub(super) tally: WalkTally,
+    pub(super) devices: Devices,
+    /// So much more is taken.
+    pub(super) room: Room,
+}
+
+/// What becomes of device files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Devices {
+    /// They are recorded as they are.
+    Recorded,
+    /// They are left out.
+    LeftOut,
+}
+
+/// How much an archive may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Members.
+    pub(super) members: u64,
+    /// Bytes of contents.
+    pub(super) bytes: u64,
+}
+
+impl Room {
+    /// Whatever there is.
+    pub(super) const UNLIMITED: Self = Self { members: u64::MAX, bytes: u64::MAX };
+
+    fn take(&mut self, kind: &Kind) -> Result<(), ArchiveProblem> {
+        let bytes = if let Kind::File { size, .. } = kind { *size } else { 0 };
+        let too_large = |what| ArchiveProblem::TooLarge { what };
+        self.members = self.members.checked_sub(1).ok_or_else(|| too_large("number of members"))?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| too_large("sum of all files"))?;
+        Ok(())
+    }
 }
 
 impl Unpacking<'_, '_> {
@@ -45,6 +79,10 @@ impl Unpacking<'_, '_> {
     }
 
     fn member<R: Read>(&mut self, archive: &mut Archive<R>, member: Member) -> Result<(), ArchiveProblem> {
+        self.room.take(&member.kind)?;
+        if self.assembly.implied > self.room.members {
+            return Err(ArchiveProblem::TooLarge { what: "number of directories" });
+        }
         let path = self.path(&member.name)?;
         let mut entry = self.entry(&path, &member);
         self.tally.entries += 1;
@@ -79,6 +117,10 @@ impl Unpacking<'_, '_> {
                     return Err(ArchiveProblem::SymlinkTarget { length: target.len() });
                 }
                 entry.node = Node::Symlink { target };
+            }
+            Kind::CharacterDevice { .. } | Kind::BlockDevice { .. } if self.devices == Devices::LeftOut => {
+                self.warn(path, "left out: a device".to_owned());
+                return Ok(());
             }
             Kind::Fifo => entry.node = Node::Fifo,
             Kind::CharacterDevice { device } => entry.node = Node::CharacterDevice { device },
