@@ -13,7 +13,7 @@ use varve_image::{
     SmallKernelError,
 };
 use varve_packages::TreeError;
-use varve_publish::{CollectError, LockError, PublishError, TransactionError};
+use varve_publish::{CollectError, ContainerError, LockError, PublishError, TransactionError};
 use varve_replicate::{ArrivalError, MirrorError, ServeError};
 use varve_repository::{HistoryError, RepositoryError};
 use varve_store::StoreError;
@@ -147,6 +147,16 @@ impl From<PublishError> for Failure {
             error if matches!(error.store_error(), Some(StoreError::Service { .. })) => {
                 error.store_error().map_or(ExitCode::Failure, Self::store_code)
             }
+            PublishError::Container(error) => match error {
+                ContainerError::Blob { .. } | ContainerError::Missing { .. } => ExitCode::Integrity,
+                ContainerError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    ExitCode::NotFound
+                }
+                ContainerError::NoImage { .. }
+                | ContainerError::NoPlatform { .. }
+                | ContainerError::Ambiguous { .. } => ExitCode::Usage,
+                _ => ExitCode::Failure,
+            },
             PublishError::Collect(_)
             | PublishError::Trust(_)
             | PublishError::Manifest { .. }

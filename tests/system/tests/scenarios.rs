@@ -8,6 +8,8 @@ mod bundles;
 mod collecting;
 #[path = "scenarios/configured.rs"]
 mod configured;
+#[path = "scenarios/containers.rs"]
+mod containers;
 #[path = "scenarios/documentation.rs"]
 mod documentation;
 #[path = "scenarios/elsewhere.rs"]

@@ -39,7 +39,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, mkdirat, openat, renameat};
 use rustix::io::Errno;
-use varve_repository::{EntryView, Location, RepositoryError, Snapshot};
+use varve_repository::{EntryView, Location, RepositoryError, RepositoryPath, Snapshot};
 use varve_store::Deadline;
 
 use self::gates::Gates;
@@ -92,6 +92,8 @@ impl Contents for Snapshot {
 /// How a tree is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
+    /// The directory of the repository that the tree stands for; the same for all users of a tree.
+    pub directory: &'a RepositoryPath,
     /// What identifies this boot of the machine, see [`this_boot`].
     pub boot: &'a str,
     /// Whether files are to have the owners that they were published with, where this user may give files away; else all belong
@@ -102,6 +104,8 @@ pub struct Options<'a> {
 /// A directory on the local disk that stands for a snapshot.
 pub struct Tree {
     snapshot: Snapshot,
+    /// The row that has the children of the tree's root.
+    top: Location,
     contents: Arc<dyn Contents>,
     path: PathBuf,
     base: OwnedFd,
@@ -155,8 +159,13 @@ impl Tree {
                 // Somebody may have thrown it away between the two.
                 Found::Sound(_) if !is_same(path, &base) => {}
                 Found::Sound(state) => {
+                    let found = snapshot.resolve(options.directory, deadline)?;
+                    let found = found.filter(|found| found.entry().is_directory()).ok_or_else(|| {
+                        RepositoryError::NotADirectory { path: options.directory.to_string() }
+                    })?;
+                    let top = snapshot.enter(&found, deadline)?;
                     let owners = options.published_owners && may_own_everything();
-                    return Self::with(path, snapshot, contents, state, (base, view), owners, deadline);
+                    return Self::with(path, (snapshot, top), contents, state, (base, view), owners);
                 }
             }
         }
@@ -165,18 +174,17 @@ impl Tree {
 
     fn with(
         path: &Path,
-        snapshot: Snapshot,
+        (snapshot, top): (Snapshot, Location),
         contents: Arc<dyn Contents>,
         state: State,
         (base, view): (OwnedFd, OwnedFd),
         privileged: bool,
-        deadline: Deadline,
     ) -> Result<Arc<Self>, FillError> {
         let shadow = open_directory(&base, "shadow").map_err(FillError::io("open", path))?;
         let locks = open_directory(&base, "locks").map_err(FillError::io("open", path))?;
-        snapshot.root(deadline)?;
         Ok(Arc::new(Self {
             snapshot,
+            top,
             contents,
             gates: Gates::new(locks, &path.join("locks")),
             path: path.to_owned(),

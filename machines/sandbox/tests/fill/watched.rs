@@ -12,7 +12,8 @@ use varve_store::{Cache, CacheConfig, Deadline, DirectoryStore, ObjectSource};
 use varve_testkit::{Fixture, Scratch};
 
 /// How trees are opened.
-pub(crate) const OPTIONS: Options<'static> = Options { boot: "this-boot", published_owners: true };
+pub(crate) const OPTIONS: Options<'static> =
+    Options { directory: &RepositoryPath::ROOT, boot: "this-boot", published_owners: true };
 
 pub(crate) fn deadline() -> Deadline {
     Deadline::after(Duration::from_secs(60))

@@ -3,6 +3,7 @@
 mod bindings;
 pub(crate) mod filler;
 pub(crate) mod holder;
+mod image;
 mod log;
 mod software;
 mod variables;
@@ -29,7 +30,8 @@ use crate::invocation::Invocation;
 #[derive(Args, Debug)]
 #[command(
     after_help = "Examples:\n  varve run -r software.example.org@v1 -- /cvmfs/software.example.org/bin/tool\n  varve run --env \
-                  analysis-2012 -- ./make-plots\n  varve run --system os.example.org@2024 -- cat /etc/os-release\nNeither root nor \
+                  analysis-2012 -- ./make-plots\n  varve run --system os.example.org@2024 -- cat /etc/os-release\n  varve run --image \
+                  containers.example.org:registry.example.org/tools/analysis:3 -- analyse data.root\nNeither root nor \
                   anything installed is needed. The exit code is the command's, 128 and the number of the signal that ended it, \
                   or 125, 126, 127 if it could not be started: see docs/operate/run.md."
 )]
@@ -114,7 +116,7 @@ pub(crate) fn execute(
     command: Vec<OsString>,
     begun: &dyn Fn() -> Result<(), Failure>,
 ) -> Result<u8, Failure> {
-    let Chosen { system, software, entry, variables: of_document } = software.choose(invocation)?;
+    let Chosen { system, software, started, variables: said } = software.choose(invocation)?;
     let held = if place.no_fuse || filler::is_needed() {
         filler::open(invocation, system.as_ref(), &software, place.whole)?
     } else {
@@ -128,15 +130,12 @@ pub(crate) fn execute(
     if held.trees.is_some() && !in_environment {
         binds.push(filler::hide(&invocation.places()?)?);
     }
-    let directory = place
-        .directory
-        .or_else(|| entry.as_ref()?.directory.as_ref().map(PathBuf::from))
-        .unwrap_or(directory);
-    let command = match (command, entry) {
-        (command, _) if !command.is_empty() => command,
-        (_, Some(entry)) => entry.command.into_iter().map(OsString::from).collect(),
-        (_, None) => vec![variables.shell(invocation, in_environment)],
-    };
+    let directory = place.directory.or(started.directory).unwrap_or(directory);
+    let mut words = started.entry_point;
+    words.extend(if command.is_empty() { started.command } else { command });
+    if words.is_empty() {
+        words.push(variables.shell(invocation, in_environment));
+    }
     if !in_environment && (place.keep.is_some() || place.collect.is_some()) {
         return Err(Failure::usage("what is written goes to the host, where no operating system is shown")
             .hint("name one with --env or --system"));
@@ -149,7 +148,7 @@ pub(crate) fn execute(
         writes: place.keep.as_deref().map_or(Ok(Writes::Discard), keep)?,
         binds,
         directory,
-        variables: variables.all(&account, in_environment, of_document),
+        variables: variables.all(&account, in_environment, said),
         identity,
         account: Some(account),
         network: if place.no_network { Network::None } else { Network::Host },
@@ -163,7 +162,7 @@ pub(crate) fn execute(
         None => Ok(()),
     };
     let watch = trees.as_ref().map(|_| &listen as Watch<'_>);
-    let mut running = sandbox.start(&command, &held.place, watch, held.kept.as_ref())?;
+    let mut running = sandbox.start(&words, &held.place, watch, held.kept.as_ref())?;
     begun()?;
     let filler = trees.as_ref().map(|trees| trees.filler.as_fd());
     let exit = running.wait(held.kept.as_ref(), filler)?;

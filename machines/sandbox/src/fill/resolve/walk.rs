@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
             let tree = &mounts[mount].1;
             let root = match tree.known(b"") {
                 Some(root) => root,
-                None => tree.root(self.patience.deadline()?)?,
+                None => tree.root()?,
             };
             self.inside = Some((mount, vec![root]));
         }

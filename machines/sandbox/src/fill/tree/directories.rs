@@ -11,13 +11,12 @@ use super::super::error::FillError;
 use super::{Directory, Tree, joined};
 
 impl Tree {
-    pub(in super::super) fn root(&self, deadline: Deadline) -> Result<Arc<Directory>, FillError> {
+    pub(in super::super) fn root(&self) -> Result<Arc<Directory>, FillError> {
         if let Some(known) = self.directories.lock().get(&b""[..]) {
             return Ok(Arc::clone(known));
         }
-        let location = self.snapshot.root(deadline)?;
         let number = rustix::fs::fstat(&self.view).map_err(FillError::io("look at", &self.path))?.st_ino;
-        Ok(self.remember(Vec::new(), location, number))
+        Ok(self.remember(Vec::new(), self.top.clone(), number))
     }
 
     /// What the catalog has under a name. Hidden entries are none.

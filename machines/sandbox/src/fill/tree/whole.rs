@@ -27,7 +27,7 @@ impl Tree {
         threads: usize,
         deadline: &(dyn Fn() -> Deadline + Sync),
     ) -> Result<(), FillError> {
-        let mut directories = vec![self.root(deadline())?];
+        let mut directories = vec![self.root()?];
         let mut files = vec![];
         while let Some(directory) = directories.pop() {
             self.populate(&directory, deadline())?;

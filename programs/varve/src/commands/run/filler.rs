@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use varve_mount::{MountOrder, MountedRepository, Variables, expand_link};
 use varve_repository::{CatalogReference, Location, Reference, RepositoryError, RepositoryPath, Snapshot};
@@ -29,6 +30,14 @@ use crate::commands::mount;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::places::Places;
+
+/// What a filler is told to open.
+#[derive(Serialize, Deserialize)]
+struct Wanted {
+    order: MountOrder,
+    /// The directory of the repository, as bytes.
+    directory: Vec<u8>,
+}
 
 type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -60,7 +69,9 @@ pub(crate) fn open(
     let places = invocation.places()?;
     let place = Place { scaffold: scaffold(&places)?, namespaces: None };
     let order = |software: &Software, whole: bool| {
-        let order = serde_json::to_value(&software.order).map_err(Failure::usage_error)?;
+        let wanted =
+            Wanted { order: software.order.clone(), directory: software.directory.as_bytes().to_vec() };
+        let order = serde_json::to_value(&wanted).map_err(Failure::usage_error)?;
         Ok::<_, Failure>(Order { target: software.order.source.clone(), order, whole })
     };
     let mut orders = system.map(|system| order(system, true)).transpose()?.into_iter().collect::<Vec<_>>();
@@ -71,9 +82,7 @@ pub(crate) fn open(
         return Ok(Held { root: Root::Host, binds: vec![], place, kept: None, trees: None });
     }
     if let Some(system) = system {
-        invocation
-            .output
-            .say(format!("without FUSE all of {} has to be there: filling", system.order.source));
+        invocation.output.say(format!("without FUSE all of {} has to be there: filling", system.shown()));
     }
     let filler = Filler::start(orders, |socket| start(socket, &places))?;
     let mut views = filler.views.iter().cloned();
@@ -163,7 +172,8 @@ impl Opener for Repositories {
 
 impl Repositories {
     fn tree(&self, order: &Value) -> Result<Arc<Tree>, AnyError> {
-        let order: MountOrder = serde_json::from_value(order.clone())?;
+        let Wanted { order, directory } = serde_json::from_value(order.clone())?;
+        let directory = RepositoryPath::new(&directory)?;
         let mounted = mount::mounted(&order, self.aws.clone())?;
         let deadline = Deadline::after(DEADLINE);
         let repository = &mounted.repository;
@@ -181,7 +191,7 @@ impl Repositories {
                 repository.select(&fetched.manifest, reference, deadline)?
             }
         };
-        let path = self.trees.join(name(&mounted, &root));
+        let path = self.trees.join(name(&mounted, &root, &directory));
         let snapshot = Snapshot::new(repository.loader(), root);
         let threads = available_parallelism().map_or(1, usize::from) * THREADS_EACH;
         let contents = Arc::new(Files {
@@ -189,13 +199,14 @@ impl Repositories {
             variables: mounted.variables,
         });
         let boot = this_boot()?;
-        let options = Options { boot: &boot, published_owners: mounted.owner.is_none() };
+        let published_owners = mounted.owner.is_none();
+        let options = Options { directory: &directory, boot: &boot, published_owners };
         Ok(Tree::open(&path, snapshot, contents, &options, deadline)?)
     }
 }
 
-/// What makes a tree what it is: the revision, the variables of its links, whose its files are.
-fn name(mounted: &MountedRepository, root: &CatalogReference) -> String {
+/// What makes a tree what it is: the revision, the directory in it, the variables of its links, whose its files are.
+fn name(mounted: &MountedRepository, root: &CatalogReference, directory: &RepositoryPath) -> String {
     let owners = if mounted.owner.is_some() { "-own" } else { "" };
     let variables = match &mounted.variables {
         None => "raw".to_owned(),
@@ -204,7 +215,11 @@ fn name(mounted: &MountedRepository, root: &CatalogReference) -> String {
             varve_content::Algorithm::Sha1.hash(text.as_bytes()).to_string()[..8].to_owned()
         }
     };
-    format!("{}@{}-{variables}{owners}", mounted.repository.name(), root.hash)
+    let part = match directory.is_root() {
+        true => String::new(),
+        false => format!("-{}", varve_content::Algorithm::Sha1.hash(directory.as_bytes())),
+    };
+    format!("{}@{}{part}-{variables}{owners}", mounted.repository.name(), root.hash)
 }
 
 /// The files of a repository.

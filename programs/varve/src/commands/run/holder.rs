@@ -60,8 +60,8 @@ pub(crate) fn hold(
     let start = |listening: OwnedFd| start(listening, &places, apart, &scaffold);
     let joined: Joined = holder::join(&door, &wanted, linger, start)?;
     let mut trees = joined.trees.iter().cloned();
-    let root = match system.and_then(|_| trees.next()) {
-        Some(tree) => Root::Tree(tree),
+    let root = match system.and_then(|system| Some((system, trees.next()?))) {
+        Some((system, tree)) => Root::Tree(system.below(tree)),
         None => Root::Host,
     };
     let bind = |(software, source): (&Software, PathBuf)| Bind {

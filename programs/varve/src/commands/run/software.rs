@@ -1,13 +1,17 @@
-//! Which repositories a run shows, at which versions, and which of them is its operating system.
+//! Which repositories a run shows, at which versions, and which of them is its operating system, or has a container image that
+//! takes its place.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use varve_environment::{Entry, Source};
 use varve_mount::MountOrder;
-use varve_repository::{KeyFingerprint, RepositoryName};
+use varve_repository::{KeyFingerprint, RepositoryName, RepositoryPath};
 
+use super::image;
 use crate::client::Section;
 use crate::commands::mount;
 use crate::environments::Environments;
@@ -24,9 +28,15 @@ pub(crate) struct SoftwareOptions {
     /// The environment: a name, an id or the beginning of one, or the path of a document
     #[arg(short, long, value_name = "ENV", conflicts_with_all = ["repositories", "system"])]
     env: Option<String>,
-    /// Take a repository with an operating system for the root directory, instead of the host's own
-    #[arg(long, value_name = "NAME[@REVISION]")]
+    /// Take a repository with an operating system for the root directory, or a directory in one, instead of the host's own
+    #[arg(long, value_name = "NAME[@REVISION][:/DIR]")]
     system: Option<String>,
+    /// Take a container image in a repository for the root directory, and do as it says
+    #[arg(long, value_name = "NAME[@REVISION]:IMAGE", conflicts_with_all = ["env", "system"])]
+    image: Option<String>,
+    /// Start this instead of the image's entry point; the command alone if it is empty
+    #[arg(long, value_name = "PROGRAM", requires = "image")]
+    entrypoint: Option<OsString>,
     /// Where the repositories are served, with @fqrn@ for their names; may be repeated, best first
     #[arg(long = "server", value_name = "URL")]
     servers: Vec<String>,
@@ -46,14 +56,42 @@ pub(crate) struct Chosen {
     /// The operating system; the host's own without it.
     pub(crate) system: Option<Software>,
     pub(crate) software: Vec<Software>,
-    pub(crate) entry: Option<Entry>,
+    pub(crate) started: Started,
     pub(crate) variables: BTreeMap<String, String>,
+}
+
+/// What an environment or an image says of what is started in it.
+#[derive(Default)]
+pub(crate) struct Started {
+    /// What every command is preceded by.
+    pub(crate) entry_point: Vec<OsString>,
+    /// What is started if nobody says what.
+    pub(crate) command: Vec<OsString>,
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// A repository to be shown.
 pub(crate) struct Software {
     pub(crate) name: RepositoryName,
     pub(crate) order: MountOrder,
+    /// The directory of it that is shown.
+    pub(crate) directory: RepositoryPath,
+}
+
+impl Software {
+    /// Where the directory is, given where the whole repository is.
+    pub(crate) fn below(&self, tree: PathBuf) -> PathBuf {
+        let relative = self.directory.as_bytes().strip_prefix(b"/").unwrap_or_default();
+        if relative.is_empty() { tree } else { tree.join(OsStr::from_bytes(relative)) }
+    }
+
+    /// For messages.
+    pub(crate) fn shown(&self) -> String {
+        match self.directory.is_root() {
+            true => self.order.source.clone(),
+            false => format!("{}:{}", self.order.source, self.directory),
+        }
+    }
 }
 
 impl SoftwareOptions {
@@ -75,12 +113,12 @@ impl SoftwareOptions {
             };
             let (name, order, client) = mount::software_order(&invocation.places()?, software)?;
             client.warnings().for_each(|warning| invocation.output.warn(warning));
-            Ok::<_, Failure>(Software { name, order })
+            Ok::<_, Failure>(Software { name, order, directory: RepositoryPath::ROOT })
         };
         // An overlay lies over a system; there, capabilities mean nothing anyway.
-        let below_overlay = |Software { name, order }: Software| Software {
-            name,
-            order: MountOrder { without_attributes: true, ..order },
+        let below_overlay = |software: Software| Software {
+            order: MountOrder { without_attributes: true, ..software.order },
+            ..software
         };
         if let Some(argument) = &self.env {
             let environment = Environments::of(&invocation.places()?).find(argument)?;
@@ -92,7 +130,7 @@ impl SoftwareOptions {
             return Ok(Chosen {
                 system: parts.system.as_ref().map(of).transpose()?.map(below_overlay),
                 software: parts.software.iter().map(of).collect::<Result<_, _>>()?,
-                entry: parts.entry,
+                started: parts.entry.map(Started::from).unwrap_or_default(),
                 variables: parts.variables,
             });
         }
@@ -103,12 +141,25 @@ impl SoftwareOptions {
                 return Err(Failure::usage(format!("{} is named twice", one.name)));
             }
         }
-        Ok(Chosen {
-            system: self.system.map(plain).transpose()?.map(below_overlay),
-            software,
-            entry: None,
-            variables: BTreeMap::new(),
-        })
+        let nothing = (Started::default(), BTreeMap::new());
+        let (system, (started, variables)) = match (self.system, self.image) {
+            (Some(argument), _) => {
+                let (target, directory) = image::of_system(&argument);
+                let system = match directory {
+                    None => plain(target)?,
+                    Some(directory) => image::find(invocation, &plain, &target, directory)?.software,
+                };
+                (Some(system), nothing)
+            }
+            (None, Some(argument)) => {
+                let (target, name) = image::of_image(&argument)?;
+                let image = image::find(invocation, &plain, &target, name)?;
+                let said = image.said(invocation, &argument, self.entrypoint)?;
+                (Some(image.software), said)
+            }
+            (None, None) => (None, nothing),
+        };
+        Ok(Chosen { system: system.map(below_overlay), software, started, variables })
     }
 
     /// What the options say of servers and what is fetched.
@@ -124,5 +175,15 @@ impl SoftwareOptions {
             cache: self.cache.as_ref().map(absolute).transpose()?,
             ..Section::default()
         })
+    }
+}
+
+impl From<Entry> for Started {
+    fn from(entry: Entry) -> Self {
+        Self {
+            entry_point: vec![],
+            command: entry.command.into_iter().map(OsString::from).collect(),
+            directory: entry.directory.map(PathBuf::from),
+        }
     }
 }
