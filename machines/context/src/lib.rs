@@ -15,10 +15,12 @@
 //!   doing it once.
 
 mod apply;
+mod delivery;
 mod document;
 mod explain;
 mod place;
 mod plan;
+mod protection;
 mod quote;
 mod read;
 mod schema;
@@ -29,10 +31,12 @@ pub mod text;
 mod value;
 
 pub use apply::{ApplyError, Outcome, Report};
+pub use delivery::{DeliveryError, MachineKey, MachinePair};
 pub use document::Document;
 pub use explain::explain;
 pub use place::{Notice, Place, Severity};
 pub use plan::{Action, Content, Group, Placement, Plan, PlannedFile, Stage, Step, UnitState, User};
+pub use protection::{ProtectionError, protect, unprotect};
 pub use read::{Context, Mapping, Reference, read, read_hepix, read_network};
 pub use schema::schema;
 pub use seal::{Identity, Recipient, SealError};

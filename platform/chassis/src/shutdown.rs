@@ -36,6 +36,11 @@ impl Shutdown {
         });
     }
 
+    /// Returns when it has begun.
+    pub async fn begun(&self) {
+        reached(&mut self.watch(), Phase::Draining).await;
+    }
+
     /// Drops what is under way.
     pub(crate) fn stop(&self) {
         self.phase.send_replace(Phase::Stopping);
