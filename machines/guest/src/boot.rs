@@ -21,6 +21,7 @@ use crate::command_line::CommandLine;
 use crate::config::{BOOT_FILE, BootConfig, BootSection};
 use crate::console::{Console, chain};
 use crate::context::{self, Context};
+use crate::datasource::pairing::{self, HubAddress, MachineFacts};
 use crate::datasource::{self, UserData};
 use crate::emergency::{self, Answer};
 use crate::error::GuestError;
@@ -107,13 +108,30 @@ impl Boot<'_> {
         let network = self.persistently(|| network::bring_up(&self.console, &fixed, NETWORK_PATIENCE))?;
         write_resolver(&network)?;
         self.record.done("network");
-        let user_data = local.or_else(|| datasource::remote(&network.dhcp_servers(), &self.console));
+        let mut user_data = local.or_else(|| datasource::remote(&network.dhcp_servers(), &self.console));
+        let mut scratch = None;
+        if user_data.as_ref().is_none_or(|known| known.found.user_data.is_none())
+            && let Some(hub) = self.image_and_line()?.hub()
+        {
+            // What was given to the machine once is on its disk: nobody is asked again.
+            let prepared = self.prepare_scratch(&Wanted::of_line(&self.line))?;
+            let given = self.paired(&hub, &network, &prepared);
+            scratch = Some(prepared);
+            if let Some(bytes) = given {
+                let known = user_data.get_or_insert_default();
+                known.source = format!("hub {}", hub.address);
+                known.found.user_data = Some(bytes);
+            }
+        }
         let mut context = self.read_context(user_data);
         context.include_plain(&self.console);
         self.record.done("user data");
 
         let config = self.configuration(&context)?;
-        let scratch = Scratch::prepare(Path::new(SCRATCH), &self.scratch(&context), memory(), &self.console)?;
+        let scratch = match scratch {
+            Some(prepared) => prepared,
+            None => self.prepare_scratch(&self.scratch(&context))?,
+        };
         self.record.scratch = Some(scratch.clone());
         self.record.done("scratch");
         clock::mend(&config.repository, image_date(), self.surroundings.now, &self.console);
@@ -142,23 +160,52 @@ impl Boot<'_> {
         context
     }
 
+    /// What image and command line say.
+    fn image_and_line(&self) -> Result<BootSection, GuestError> {
+        let mut section = image_section()?;
+        section.overlay(BootSection::of_command_line(&self.line));
+        Ok(section)
+    }
+
+    fn prepare_scratch(&self, wanted: &Wanted) -> Result<Scratch, GuestError> {
+        Scratch::prepare(Path::new(SCRATCH), wanted, memory(), &self.console)
+    }
+
+    /// What a hub gave this machine, now or at an earlier start.
+    fn paired(&self, hub: &HubAddress, network: &Network, scratch: &Scratch) -> Option<Vec<u8>> {
+        let kept = scratch.auxiliary().join("paired");
+        if let Ok(bytes) = fs::read(&kept) {
+            self.console.say(format_args!("user data of an earlier pairing; {} forgets it", kept.display()));
+            return Some(bytes);
+        }
+        let boots = self.image_and_line().ok()?;
+        let facts = MachineFacts {
+            name: network.hostname().unwrap_or_default(),
+            network: network.addresses().join(", "),
+            system: boots.repository.unwrap_or_default(),
+            ..MachineFacts::of_firmware(Path::new("/sys/class/dmi/id"))
+        };
+        let bytes = pairing::pair(hub, &facts, &self.console)?;
+        if scratch.device.is_some()
+            && let Err(error) = pairing::keep(&kept, &bytes)
+        {
+            self.console
+                .warn(format_args!("the machine will ask for a PIN again at its next start: {error}"));
+        }
+        Some(bytes)
+    }
+
     /// What image, user data and command line say together.
     fn configuration(&self, context: &Context) -> Result<BootConfig, GuestError> {
-        let mut section = match fs::read_to_string(BOOT_FILE) {
-            Ok(text) => BootSection::parse(&text)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BootSection::default(),
-            Err(error) => return Err(GuestError::io("read", Path::new(BOOT_FILE))(error)),
-        };
+        let mut section = image_section()?;
         section.overlay(context.boot_section());
         section.overlay(BootSection::of_command_line(&self.line));
         section.resolve()
     }
 
     fn scratch(&self, context: &Context) -> Wanted {
-        Wanted {
-            place: self.line.value(&["varve.scratch"]).map(str::to_owned),
-            whole_disk: self.line.has(&["varve.whole-disk", "resize_rootfs"]) || context.wants_whole_disk(),
-        }
+        let of_line = Wanted::of_line(&self.line);
+        Wanted { whole_disk: of_line.whole_disk || context.wants_whole_disk(), ..of_line }
     }
 
     /// Mounts the revision that is pinned, or the one that is asked for, which is pinned then.
@@ -253,6 +300,15 @@ impl Boot<'_> {
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// The image's own settings.
+fn image_section() -> Result<BootSection, GuestError> {
+    match fs::read_to_string(BOOT_FILE) {
+        Ok(text) => BootSection::parse(&text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BootSection::default()),
+        Err(error) => Err(GuestError::io("read", Path::new(BOOT_FILE))(error)),
     }
 }
 

@@ -8,6 +8,7 @@ use varve_repository::{Reference, RepositoryName};
 use varve_store::{HttpConfig, ProxyGroups};
 
 use crate::command_line::CommandLine;
+use crate::datasource::pairing::HubAddress;
 use crate::error::GuestError;
 
 /// The file with the image's own settings.
@@ -40,6 +41,12 @@ pub struct BootSection {
     /// What was the newest at which time is booted; a tag goes before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
+    /// The hub that gives the machine user data when nobody else does: it shows a PIN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub: Option<String>,
+    /// The SHA-256 of the hub's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hub_certificate: Option<String>,
     /// The program that becomes the machine's first process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
@@ -64,6 +71,8 @@ impl BootSection {
             list.split([',', ';']).map(str::trim).filter(|url| !url.is_empty()).map(server_address).collect()
         });
         Self {
+            hub: text(&["varve.hub"]),
+            hub_certificate: text(&["varve.hub-certificate"]),
             repository: text(&["varve.repository", "cvmfs_repos", "cvmfs_branch"]),
             servers: servers.unwrap_or_default(),
             keys: Vec::new(),
@@ -83,12 +92,21 @@ impl BootSection {
         self.repository = stronger.repository.or(self.repository.take());
         self.proxy = stronger.proxy.or(self.proxy.take());
         self.init = stronger.init.or(self.init.take());
+        if stronger.hub.is_some() {
+            (self.hub, self.hub_certificate) = (stronger.hub, stronger.hub_certificate);
+        }
         if !stronger.servers.is_empty() {
             self.servers = stronger.servers;
         }
         if !stronger.keys.is_empty() {
             self.keys = stronger.keys;
         }
+    }
+
+    /// The hub, if there is one.
+    pub fn hub(&self) -> Option<HubAddress> {
+        let address = self.hub.as_ref()?.trim_end_matches('/').to_owned();
+        Some(HubAddress { address, certificate: self.hub_certificate.clone() })
     }
 
     /// The settings, checked.

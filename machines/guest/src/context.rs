@@ -175,6 +175,8 @@ impl Context {
             tag: tag.as_ref().map(ToString::to_string),
             hash: hash.as_ref().map(ToString::to_string),
             date: date.as_ref().map(ToString::to_string),
+            hub: None,
+            hub_certificate: None,
             init: None,
         }
     }

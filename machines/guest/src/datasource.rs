@@ -12,6 +12,7 @@ mod metadata_server;
 mod no_cloud;
 mod open_nebula;
 mod ovf_environment;
+pub mod pairing;
 mod smbios;
 
 use std::fs::File;

@@ -61,6 +61,11 @@ impl Network {
         self.configured.iter().filter_map(|configured| Some(configured.lease.dhcp?.server.into())).collect()
     }
 
+    /// The machine's addresses.
+    pub fn addresses(&self) -> Vec<String> {
+        self.configured.iter().map(|configured| configured.lease.address.to_string()).collect()
+    }
+
     /// The name that the network offers.
     pub fn hostname(&self) -> Option<String> {
         self.configured.iter().find_map(|configured| configured.lease.hostname.clone())

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use self::disk::Standing;
 use crate::block_device::{self, BlockDevice};
+use crate::command_line::CommandLine;
 use crate::console::Console;
 use crate::error::GuestError;
 
@@ -52,6 +53,16 @@ pub struct Wanted {
     pub place: Option<String>,
     /// Whether the whole disk is used.
     pub whole_disk: bool,
+}
+
+impl Wanted {
+    /// What the kernel's command line asks for.
+    pub fn of_line(line: &CommandLine) -> Self {
+        Self {
+            place: line.value(&["varve.scratch"]).map(str::to_owned),
+            whole_disk: line.has(&["varve.whole-disk", "resize_rootfs"]),
+        }
+    }
 }
 
 impl Scratch {
