@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod env;
 mod fork;
+mod hub;
 mod image;
 mod man;
 mod mount;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Config(config::Config),
     Context(context::Context),
     Vm(vm::Vm),
+    Hub(hub::Hub),
     #[command(hide = true)]
     MountSupervisor(mount::MountSupervisor),
     #[command(hide = true)]
@@ -85,6 +87,7 @@ impl Command {
             Self::Config(command) => command.run(invocation),
             Self::Context(command) => command.run(invocation),
             Self::Vm(command) => command.run(invocation),
+            Self::Hub(command) => command.run(invocation),
             Self::MountSupervisor(command) => command.run(invocation),
             Self::MountWorker(command) => command.run(invocation),
             Self::TransactionSpace(command) => command.run(invocation),

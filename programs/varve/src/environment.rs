@@ -27,6 +27,7 @@ macro_rules! variables {
 variables! {
     VARVE_HOME: "VARVE_HOME" = "one directory for everything: repositories, keys, configuration, cache and run files";
     VARVE_LOG: "VARVE_LOG" = "what is said on standard error, such as `info,varve_store=debug`; overrides `-v` and `-q`";
+    VARVE_HUB_DATABASE: "VARVE_HUB_DATABASE" = "the hub's database, where `--database` doesn't name it; so that a password isn't seen in the list of processes";
     NO_COLOR: "NO_COLOR" = "no colours, if set and not empty";
     HOME: "HOME" = "the user's home directory, where the XDG variables are not set";
     SHELL: "SHELL" = "the shell of `varve repo shell` and of `varve run` without an environment; `/bin/sh` without it";
@@ -49,6 +50,7 @@ variables! {
 pub(crate) struct Environment {
     pub(crate) varve_home: Option<PathBuf>,
     pub(crate) log: Option<String>,
+    pub(crate) hub_database: Option<String>,
     pub(crate) no_color: bool,
     pub(crate) home: Option<PathBuf>,
     pub(crate) shell: Option<PathBuf>,
@@ -76,6 +78,7 @@ impl Environment {
             // A relative VARVE_HOME is a mistake that must not silently move everything elsewhere: places.rs refuses it.
             varve_home: text(VARVE_HOME).map(PathBuf::from),
             log: text(VARVE_LOG).map(|value| value.to_string_lossy().into_owned()),
+            hub_database: string(VARVE_HUB_DATABASE),
             no_color: text(NO_COLOR).is_some(),
             home: directory(HOME),
             shell: directory(SHELL),

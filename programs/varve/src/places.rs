@@ -20,6 +20,7 @@ pub(crate) struct Places {
     forks: PathBuf,
     environments: PathBuf,
     copies: PathBuf,
+    hub: PathBuf,
     cache: PathBuf,
     run: PathBuf,
     cvmfs: PathBuf,
@@ -121,6 +122,11 @@ impl Places {
         &self.copies
     }
 
+    /// The hub's database and certificate.
+    pub(crate) fn hub(&self) -> &Path {
+        &self.hub
+    }
+
     /// The directory of all forks of environments.
     pub(crate) fn forks(&self) -> &Path {
         &self.forks
@@ -150,6 +156,7 @@ impl Places {
             forks: home.join("forks"),
             environments: home.join("environments"),
             copies: home.join("copies"),
+            hub: home.join("hub"),
             cache: home.join("cache"),
             run: home.join("run"),
             cvmfs: home.join("config/cvmfs"),
@@ -167,6 +174,7 @@ impl Places {
             forks: state.join("forks"),
             environments: state.join("environments"),
             copies: state.join("copies"),
+            hub: state.join("hub"),
             cache,
             run,
             cvmfs: PathBuf::from("/etc/cvmfs"),
@@ -211,6 +219,7 @@ mod tests {
             places.forks().join("NAME"),
             places.environments().to_owned(),
             places.copies().to_owned(),
+            places.hub().to_owned(),
             places.cache().to_owned(),
             places.run().to_owned(),
         ]
