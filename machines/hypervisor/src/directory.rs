@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::HypervisorError;
 use crate::hypervisor::{Accelerator, AcceleratorChoice, BackEnd, ForwardedPort};
-use crate::spec::{MachineName, MachineSpec, UserData};
+use crate::spec::{MachineName, MachineSpec, MetadataSource, UserData};
 
 /// The version of `machine.json` that is written.
 const VERSION: u32 = 1;
@@ -223,7 +223,12 @@ impl Definition {
     ) -> Result<Self, HypervisorError> {
         let source = Path::new("/proc/sys/kernel/random/uuid");
         let id = fs::read_to_string(source).map_err(HypervisorError::io("read", source))?;
-        Ok(Self { version: VERSION, id: id.trim().to_owned(), back_end, accelerator, created, spec })
+        let id = match spec.metadata {
+            MetadataSource::Attached => id.trim().to_owned(),
+            // As machines of Amazon's cloud are known by.
+            MetadataSource::Server { .. } => format!("ec2{}", id.trim().get(3..).unwrap_or_default()),
+        };
+        Ok(Self { version: VERSION, id, back_end, accelerator, created, spec })
     }
 
     /// The address of its network card: a locally administered one that is its own.

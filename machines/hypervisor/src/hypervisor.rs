@@ -25,7 +25,7 @@ use crate::spec::{Protocol, SnapshotName};
 /// Everything is told about a machine by its [`Home`]. Whoever calls a function that changes something holds the machine's
 /// lock; [`Self::inspect`], [`Self::console`] and [`Self::snapshots`] need none. Each function may be killed at any instant,
 /// and can be called again.
-pub trait Hypervisor {
+pub trait Hypervisor: Send + Sync {
     /// Which one this is.
     fn back_end(&self) -> BackEnd;
 

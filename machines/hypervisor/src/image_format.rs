@@ -87,7 +87,7 @@ impl ImageFormat {
     }
 
     /// Whether something starts from a disk of this format and contents, as far as that can be seen from outside.
-    pub(crate) fn check_bootable(self, path: &Path) -> Result<(), ImageError> {
+    pub fn check_bootable(self, path: &Path) -> Result<(), ImageError> {
         if self != Self::Raw {
             return Ok(());
         }

@@ -37,6 +37,6 @@ pub use libvirt::Libvirt;
 pub use machines::{Console, Deletion, Listed, MachineStatus, Machines, Stopping};
 pub use qemu::Qemu;
 pub use spec::{
-    Boot, Disk, Firmware, KernelBoot, MachineName, MachineSpec, Megabytes, Network, PortForward, Protocol,
-    SnapshotName, SpecError, UserData,
+    Boot, Disk, Firmware, KernelBoot, MachineName, MachineSpec, Megabytes, MetadataSource, Network,
+    PortForward, Protocol, SnapshotName, SpecError, UserData,
 };

@@ -24,7 +24,7 @@ use crate::hypervisor::{
 use crate::ports::Ports;
 use crate::qemu::made::Made;
 use crate::qemu::{self, accelerator, firmware};
-use crate::spec::{Firmware, SnapshotName};
+use crate::spec::{Firmware, MetadataSource, SnapshotName};
 
 /// The memory of a machine that is saved.
 const SAVED: &str = "saved-memory";
@@ -110,6 +110,10 @@ impl Hypervisor for Libvirt {
     }
 
     fn create(&self, home: &Home) -> Result<(), HypervisorError> {
+        if matches!(home.spec().metadata, MetadataSource::Server { .. }) {
+            let what = "does not lead machines to a metadata server of their own".to_owned();
+            return Err(HypervisorError::Unsupported { back_end: "libvirt", what });
+        }
         // It answers, or there is no use in going on.
         self.virsh.call("make", home.name().as_str(), &["version"])?;
         qemu::version()?;

@@ -55,6 +55,31 @@ pub struct MachineSpec {
     /// Public keys that may log in, in OpenSSH's form; they are part of its metadata.
     #[serde(default)]
     pub ssh_keys: Vec<String>,
+    /// Where it learns what it is to become.
+    #[serde(default)]
+    pub metadata: MetadataSource,
+}
+
+/// Where a machine learns what it is to become.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetadataSource {
+    /// On a disk, and in the firmware's configuration.
+    #[default]
+    Attached,
+    /// From an HTTP server of its own at 169.254.169.254, as in Amazon's cloud. User data and keys are the server's matter.
+    Server {
+        /// A program that connects its standard input and output with the socket that its argument names. The socket is
+        /// [`MetadataSource::SOCKET`] in the machine's directory; whoever serves there listens before the machine starts.
+        relay: PathBuf,
+    },
+}
+
+impl MetadataSource {
+    /// The socket of the server, in the machine's directory.
+    pub const SOCKET: &str = "metadata.socket";
+    /// What the relay is called there. It may see by this name what it is called for.
+    pub const RELAY: &str = "metadata-relay";
 }
 
 /// What a machine starts.
@@ -275,6 +300,7 @@ mod tests {
             user_data: UserData::default(),
             identity: UserData::default(),
             ssh_keys: vec![],
+            metadata: MetadataSource::Attached,
         }
     }
 

@@ -11,7 +11,7 @@ use super::made::{Made, disk_file};
 use crate::directory::Home;
 use crate::hypervisor::{Accelerator, ForwardedPort};
 use crate::image_format::ImageFormat;
-use crate::spec::{Boot, Network};
+use crate::spec::{Boot, MetadataSource, Network};
 
 /// Where the user data are found by a guest that looks into QEMU's firmware configuration.
 const USER_DATA: &str = "opt/varve/user-data";
@@ -47,10 +47,20 @@ impl Starting<'_> {
         line.words
     }
 
+    /// Whether the machine asks a server what it is to become.
+    fn has_server(&self) -> bool {
+        matches!(self.home.spec().metadata, MetadataSource::Server { .. })
+    }
+
     fn machine(&self, line: &mut Line) {
         let (spec, definition) = (self.home.spec(), self.home.definition());
         line.option("-name", format!("guest={}", spec.name));
         line.option("-uuid", &definition.id);
+        if self.has_server() {
+            // By this systems know what kind of metadata server they may ask.
+            let id = &definition.id;
+            line.option("-smbios", format!("type=1,manufacturer=Amazon EC2,serial={id},uuid={id}"));
+        }
         let pflash = if self.uefi.is_some() { ",pflash0=code,pflash1=variables" } else { "" };
         let accelerator = self.accelerator.as_str();
         line.option("-machine", format!("{},accel={accelerator}{pflash}", self.made.machine_type));
@@ -61,8 +71,13 @@ impl Starting<'_> {
         line.option("-display", "none");
         line.option("-rtc", "base=utc");
         line.option("-pidfile", super::process::FILE);
-        // What a guest that took QEMU over could do is made less.
-        line.option("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+        // What a guest that took QEMU over could do is made less. The relay to a metadata server is a program of its own, though,
+        // and begins a session, which counts as a privilege there.
+        let rest = if self.has_server() { "allow" } else { "deny" };
+        line.option(
+            "-sandbox",
+            format!("on,obsolete=deny,resourcecontrol=deny,elevateprivileges={rest},spawn={rest}"),
+        );
         line.device(&json!({ "driver": "VGA" }));
         line.device(&json!({ "driver": "virtio-rng-pci" }));
     }
@@ -108,6 +123,9 @@ impl Starting<'_> {
                 "driver": "virtio-blk-pci", "drive": format!("disk{number}"), "serial": format!("disk{number}")
             }));
         }
+        if self.has_server() {
+            return;
+        }
         let file = json!({ "driver": "file", "filename": self.home.path("seed.img"), "read-only": true });
         line.node(&json!({ "driver": "raw", "node-name": "seed", "read-only": true, "file": file }));
         line.device(&json!({ "driver": "virtio-blk-pci", "drive": "seed", "serial": "cidata" }));
@@ -138,6 +156,11 @@ impl Starting<'_> {
             return;
         }
         let mut user = "user,id=network".to_owned();
+        if self.has_server() {
+            // The server's address must be in the machine's own network, else it is looked for on the host's.
+            let (relay, socket) = (MetadataSource::RELAY, MetadataSource::SOCKET);
+            user += &format!(",net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:./{relay} {socket}");
+        }
         for port in self.ports {
             user += &format!(",hostfwd={}:{}:{}-:{}", port.protocol, port.address, port.host, port.guest);
         }
@@ -153,6 +176,9 @@ impl Starting<'_> {
                 line.option("-initrd", "initramfs");
             }
             line.option("-append", &boot.command_line);
+        }
+        if self.has_server() {
+            return;
         }
         line.option("-fw_cfg", format!("name={METADATA},file=meta-data"));
         if !self.home.spec().user_data.is_empty() {

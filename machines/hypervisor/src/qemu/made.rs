@@ -7,11 +7,13 @@
 //! scratchN.qcow2         empty disks
 //! memory.qcow2           the memory of snapshots
 //! variables.qcow2, .raw  UEFI's variables
-//! meta-data, seed.img    who it is, in cloud-init's form
+//! meta-data, seed.img    who it is, in cloud-init's form, or
+//! metadata-relay         a link to the program that leads to the server which says it
 //! ```
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,7 @@ use crate::directory::Home;
 use crate::error::HypervisorError;
 use crate::image_format::{ImageError, ImageFormat};
 use crate::seed::{self, Metadata};
-use crate::spec::{Boot, Firmware};
+use crate::spec::{Boot, Firmware, MetadataSource};
 
 /// The kind of machine that is made.
 const MACHINE: &str = "q35";
@@ -44,17 +46,13 @@ impl Made {
     /// Makes everything, in a directory that nobody else sees yet.
     pub(crate) fn make(home: &Home) -> Result<Self, HypervisorError> {
         let spec = home.spec();
-        let definition = home.definition();
-        let metadata = Metadata {
-            instance_id: &definition.id,
-            local_hostname: spec.name.as_str(),
-            public_keys: &spec.ssh_keys,
-        };
-        let failed = || HypervisorError::io("make", &home.path("seed.img"));
-        let metadata = metadata.bytes().map_err(failed())?;
-        let seed = seed::image(&metadata, spec.user_data.bytes().unwrap_or_default()).map_err(failed())?;
-        home.write_bytes("meta-data", &metadata)?;
-        home.write_bytes("seed.img", &seed)?;
+        match &spec.metadata {
+            MetadataSource::Attached => attach(home)?,
+            MetadataSource::Server { relay } => {
+                let path = home.path(MetadataSource::RELAY);
+                symlink(relay, &path).map_err(HypervisorError::io("make", &path))?;
+            }
+        }
         let base = match &spec.boot {
             Boot::Image(path) => {
                 let format = ImageFormat::of(path)?;
@@ -112,6 +110,21 @@ impl Made {
         let variables = uefi.then(|| ("variables".to_owned(), Some(BackingImage::own(home.path(VARIABLES)))));
         system.into_iter().chain(scratch).chain(variables).chain([("memory".to_owned(), None)])
     }
+}
+
+/// Makes the disk that says what the machine is to become.
+fn attach(home: &Home) -> Result<(), HypervisorError> {
+    let spec = home.spec();
+    let metadata = Metadata {
+        instance_id: &home.definition().id,
+        local_hostname: spec.name.as_str(),
+        public_keys: &spec.ssh_keys,
+    };
+    let failed = || HypervisorError::io("make", &home.path("seed.img"));
+    let metadata = metadata.bytes().map_err(failed())?;
+    let seed = seed::image(&metadata, spec.user_data.bytes().unwrap_or_default()).map_err(failed())?;
+    home.write_bytes("meta-data", &metadata)?;
+    home.write_bytes("seed.img", &seed)
 }
 
 /// The file of an image that the machine writes to.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use varve_hypervisor::{
     AcceleratorChoice, BackEnd, Boot, Deletion, Firmware, Hypervisor, HypervisorError, KernelBoot,
-    MachineName, MachineSpec, Machines, Network, PortForward, PowerState, Stopping, UserData,
+    MachineName, MachineSpec, Machines, MetadataSource, Network, PortForward, PowerState, Stopping, UserData,
 };
 use varve_testkit::{Guest, Scratch, wait_for, wait_until};
 
@@ -69,6 +69,7 @@ impl Suite {
             user_data: UserData::new(b"hello-user-data\n".to_vec()).expect("because it is short"),
             identity: UserData::default(),
             ssh_keys: vec![],
+            metadata: MetadataSource::Attached,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 use varve_hypervisor::{
     AcceleratorChoice, BackEnd, Boot, Disk, Firmware, HypervisorError, KernelBoot, MachineName, MachineSpec,
-    Megabytes, Network, PortForward, UserData,
+    Megabytes, MetadataSource, Network, PortForward, UserData,
 };
 
 use super::follow;
@@ -163,6 +163,7 @@ impl Run {
             user_data,
             identity,
             ssh_keys: keys(&self.ssh_key)?,
+            metadata: MetadataSource::Attached,
         })
     }
 }
