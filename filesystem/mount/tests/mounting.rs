@@ -14,6 +14,8 @@ mod fixtures;
 mod harness;
 #[path = "mounting/trees.rs"]
 mod trees;
+#[path = "mounting/tunnel.rs"]
+mod tunnel;
 #[path = "mounting/updates.rs"]
 mod updates;
 

@@ -68,6 +68,12 @@ pub enum GuestError {
     /// The version that this machine stays at can't be found out.
     #[error("cannot find out which version of its operating system this machine runs")]
     Version(#[source] Box<crate::update::UpdateError>),
+    /// The host doesn't show what it should.
+    #[error("the host has no open channel {name}")]
+    NoChannel {
+        /// What the channel is called.
+        name: String,
+    },
     /// What was mounted is no operating system.
     #[error("{path} is not in the operating system's tree")]
     NoInit {
@@ -123,6 +129,9 @@ impl GuestError {
             }
             Self::Version(_) => {
                 "mend or remove aux/version.json on the scratch disk; without it, the version is chosen anew"
+            }
+            Self::NoChannel { .. } => {
+                "the guest in the initramfs is not of the version of the program that started it"
             }
             Self::NoInit { .. } => "publish a tree with an init, or name another program with init=",
             _ => return None,

@@ -1,7 +1,7 @@
 //! The first process of a machine: finds its user data, brings up the network, mounts the operating system from a repository,
 //! and becomes its init.
 //!
-//! [`boot::run`] is the whole way. Invariants: nothing of the operating system is used that a key of the image does not vouch
+//! [`boot::run`] is the whole way; [`errand::run`] that of a machine for one command. Invariants: nothing of the operating system is used that a key of the image does not vouch
 //! for; what comes from outside is bounded; no disk that holds anything is written to; the processes that serve the operating
 //! system need nothing of it.
 
@@ -15,6 +15,7 @@ pub mod console;
 mod context;
 pub mod datasource;
 mod emergency;
+pub mod errand;
 mod error;
 mod fetch;
 mod kernel_mounts;

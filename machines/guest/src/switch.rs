@@ -80,7 +80,11 @@ pub(crate) fn become_init(init: &Path, arguments: impl Iterator<Item = std::ffi:
     }
 }
 
-fn enter() -> Result<(), GuestError> {
+/// Makes the new root the root directory.
+///
+/// # Errors
+/// [`GuestError::Io`].
+pub(crate) fn enter() -> Result<(), GuestError> {
     let failed = |errno: rustix::io::Errno| GuestError::io("switch to", Path::new(NEW_ROOT))(errno.into());
     chdir(NEW_ROOT).map_err(failed)?;
     mount_move(".", "/").map_err(failed)?;

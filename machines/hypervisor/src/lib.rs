@@ -1,7 +1,7 @@
 //! Machines on this host: create, start, inspect, stop, delete.
 //!
 //! A caller says with a [`MachineSpec`] what a machine is, and gives it to [`Machines`], the directory of all machines of a
-//! user. How a machine is run is the matter of a [`Hypervisor`]: one trait, one file per back end ([`Qemu`], [`Libvirt`]).
+//! user. A [`Transient`] machine is none of these: it belongs to one process. How a machine is run is the matter of a [`Hypervisor`]: one trait, one file per back end ([`Qemu`], [`Libvirt`]).
 //!
 //! Invariants:
 //! - A machine is a directory below that of all machines; it appears and goes away by one rename. Nothing about it is kept in
@@ -25,6 +25,7 @@ mod ports;
 mod qemu;
 mod seed;
 mod spec;
+mod transient;
 
 pub use console::{Escape, Keys, Typed};
 pub use directory::{Definition, Home};
@@ -40,3 +41,4 @@ pub use spec::{
     Boot, Disk, Firmware, KernelBoot, MachineName, MachineSpec, Megabytes, MetadataSource, Network,
     PortForward, Protocol, SnapshotName, SpecError, UserData,
 };
+pub use transient::{RunningTransient, Transient};

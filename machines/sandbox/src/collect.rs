@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,42 @@ impl Collection {
             }
         }
     }
+
+    /// Takes in an archive as [`Running::send_written`](crate::Running::send_written) makes it, from whom nothing is believed.
+    ///
+    /// # Errors
+    /// [`SandboxError::Io`]; then an archive isn't there.
+    pub fn receive(self, mut archive: impl Read) -> Result<(), SandboxError> {
+        match self {
+            Self::Directory(path) => unpack(archive, &path).map_err(SandboxError::io("collect in", &path)),
+            Self::Archive(path) => whole(&path, |file| io::copy(&mut archive, file).map(drop))
+                .map_err(SandboxError::io("collect in", &path)),
+        }
+    }
+}
+
+/// Entries of other kinds mean nothing here.
+fn unpack(archive: impl Read, to: &Path) -> io::Result<()> {
+    let mut archive = tar::Archive::new(archive);
+    archive.set_preserve_permissions(false);
+    archive.set_overwrite(false);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        use tar::EntryType::{Directory, Regular, Symlink};
+        if matches!(entry.header().entry_type(), Directory | Regular | Symlink) {
+            // What would lead elsewhere is left out.
+            entry.unpack_in(to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes what lies in a directory as an archive; `owner` as with [`Collection::take`].
+pub(crate) fn send(written: impl AsFd, owner: Option<(u32, u32)>, to: impl Write) -> io::Result<()> {
+    let from = PathBuf::from(format!("/proc/self/fd/{}/.", written.as_fd().as_raw_fd()));
+    let mut sink = Archived { archive: tar::Builder::new(io::BufWriter::with_capacity(1 << 18, to)), owner };
+    walk(&from, Path::new(""), &mut sink)?;
+    sink.archive.into_inner()?.flush()
 }
 
 /// A new file, and whether it has its name already: where the file system can't hold files without names.
@@ -79,10 +115,17 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
 }
 
 fn archive(from: &Path, path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
-    let (file, named) = open(path)?;
-    let mut sink = Archived { archive: tar::Builder::new(io::BufWriter::new(file)), owner };
-    let filled = walk(from, Path::new(""), &mut sink).and_then(|()| {
-        let file = sink.archive.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    whole(path, |file| {
+        let mut sink = Archived { archive: tar::Builder::new(io::BufWriter::new(file)), owner };
+        walk(from, Path::new(""), &mut sink)?;
+        sink.archive.into_inner()?.flush()
+    })
+}
+
+/// Makes a file that appears once it is filled.
+fn whole(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let (mut file, named) = open(path)?;
+    let filled = fill(&mut file).and_then(|()| {
         file.sync_all()?;
         if !named {
             let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -168,7 +211,7 @@ impl<W: Write> Sink for Archived<W> {
 
     fn file(&mut self, path: &Path, status: &Metadata, from: &Path) -> io::Result<()> {
         let mut header = self.header(tar::EntryType::Regular, status, status.len());
-        self.archive.append_data(&mut header, path, io::Read::take(File::open(from)?, status.len()))
+        self.archive.append_data(&mut header, path, Read::take(File::open(from)?, status.len()))
     }
 
     fn link(&mut self, path: &Path, status: &Metadata, target: &Path) -> io::Result<()> {
@@ -216,8 +259,6 @@ impl Sink for Copied {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     fn written(scratch: &varve_testkit::Scratch) -> File {

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bare::{self, Doubled};
 use crate::channel::Channel;
-use crate::collect::Collection;
+use crate::collect::{self, Collection};
 use crate::error::SandboxError;
 use crate::holder::Kept;
 use crate::init;
@@ -261,6 +261,15 @@ impl Running {
     /// [`SandboxError::Io`].
     pub fn collect(&self, into: Collection) -> Result<(), SandboxError> {
         self.upper.as_ref().map_or(Ok(()), |upper| into.take(upper, self.owner))
+    }
+
+    /// Writes an archive of what was written over a tree. To be called after the end of the command.
+    ///
+    /// # Errors
+    /// [`SandboxError::Io`].
+    pub fn send_written(&self, to: impl io::Write) -> Result<(), SandboxError> {
+        let Some(upper) = &self.upper else { return Ok(()) };
+        collect::send(upper, self.owner, to).map_err(SandboxError::io("send", "what was written".as_ref()))
     }
 
     fn kill(&self) {

@@ -15,6 +15,7 @@
 //! | holder | the process that keeps things mounted for a user's sandboxes |
 //! | limits | what a command may use: control groups |
 //! | collect | what was written, as an archive or a directory |
+//! | errand | a sandbox in a machine of its own: what is told to the machine and what comes back |
 //! | namespaces | user namespaces and their numbers |
 //! | support | what of a host stands in the way |
 //! | channel | messages between processes |
@@ -26,6 +27,7 @@
 mod bare;
 mod channel;
 mod collect;
+pub mod errand;
 mod error;
 pub mod fill;
 pub mod holder;

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
+use crate::errand;
+
 /// A place for one command.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sandbox {
     /// What is seen at `/`.
     pub root: Root,
@@ -14,8 +18,10 @@ pub struct Sandbox {
     /// Directories and files of the host that are shown inside too, later ones over earlier ones.
     pub binds: Vec<Bind>,
     /// Where the command starts; the root directory where it doesn't exist.
+    #[serde(with = "errand::path")]
     pub directory: PathBuf,
     /// All of the command's environment variables.
+    #[serde(with = "errand::variables")]
     pub variables: BTreeMap<OsString, OsString>,
     /// Who the command is.
     pub identity: Identity,
@@ -30,36 +36,38 @@ pub struct Sandbox {
 }
 
 /// What is seen at `/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Root {
     /// The host's own files, as the user may use them.
     Host,
     /// A directory with a whole operating system. It is only read.
-    Tree(PathBuf),
+    Tree(#[serde(with = "errand::path")] PathBuf),
 }
 
 /// What becomes of what is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Writes {
     /// It lies in memory and is gone at the end.
     Discard,
     /// It lies in a directory, and is there again when that is used again. One command at a time can use it.
-    Keep(PathBuf),
+    Keep(#[serde(with = "errand::path")] PathBuf),
 }
 
 /// A directory or file that is shown at another place too.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bind {
     /// Where it is.
+    #[serde(with = "errand::path")]
     pub source: PathBuf,
     /// Where it is shown: absolute, seen from inside.
+    #[serde(with = "errand::path")]
     pub destination: PathBuf,
     /// Whether it may be written to.
     pub access: Access,
 }
 
 /// Whether a bound directory may be written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// Only read.
     ReadOnly,
@@ -68,7 +76,7 @@ pub enum Access {
 }
 
 /// Who a command is. Outside it is the user who starts it, in any case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Identity {
     /// The user's own numbers, without privileges.
     Own,
@@ -77,7 +85,7 @@ pub enum Identity {
 }
 
 /// An entry of the table of users.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The user's number.
     pub user: u32,
@@ -86,11 +94,12 @@ pub struct Account {
     /// Its name.
     pub name: String,
     /// Its home directory, made empty where a tree lacks it.
+    #[serde(with = "errand::path")]
     pub home: PathBuf,
 }
 
 /// What a command reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// What the host reaches.
     Host,
@@ -99,7 +108,7 @@ pub enum Network {
 }
 
 /// What all processes of a command may use together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of memory.
     pub memory: Option<u64>,

@@ -1,6 +1,6 @@
 //! The program `varve-guest`: composition of the guest's library into the machine's first process, and nothing else.
 //!
-//! What it is, its name and place tell: the first process boots; under the name `shutdown` it ends the machine; otherwise the
+//! What it is, its name and place tell: the first process boots, or runs an errand; under the name `shutdown` it ends the machine; otherwise the
 //! first argument is a command.
 
 mod appliance;
@@ -17,7 +17,7 @@ use varve_guest::boot::{self, Surroundings};
 use varve_guest::console::chain;
 use varve_guest::places::PROGRAM;
 use varve_guest::shutdown::{self, End};
-use varve_guest::{GuestError, os_mount};
+use varve_guest::{GuestError, errand, os_mount};
 
 const USAGE: &str = "usage: varve-guest mount NAME[@REVISION] DIRECTORY --server URL --key FILE [--proxy LIST] \
     [--cache DIRECTORY] [--cache-quota SIZE]\n       varve-guest umount DIRECTORY\n";
@@ -34,6 +34,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if rustix::process::getpid().is_init() {
+        if errand::is_meant() {
+            errand::run();
+            return ExitCode::FAILURE;
+        }
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/init"));
         boot::run(&Surroundings { program, arguments, now: SystemTime::now });
         return ExitCode::FAILURE;
@@ -43,6 +47,10 @@ fn main() -> ExitCode {
     match arguments.first().and_then(|command| command.to_str()) {
         Some(os_mount::SUPERVISOR) => served(os_mount::supervisor),
         Some(os_mount::WORKER) => served(|| os_mount::worker(SystemTime::now)),
+        Some(errand::COMMAND) => {
+            let written = arguments.get(1).map(Path::new);
+            told(errand::command::run(written).map_err(|error| error.to_string()))
+        }
         Some("mount") => told(mount::mount(&words, Path::new(PROGRAM))),
         Some("umount") => told(mount::unmount(&words)),
         Some("update") => shown(update::run(&words, SystemTime::now)),

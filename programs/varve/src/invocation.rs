@@ -18,6 +18,8 @@ pub(crate) struct Invocation {
     pub(crate) environment: Environment,
     /// Standard output and standard error.
     pub(crate) output: Output,
+    /// Whether more is to be said.
+    pub(crate) verbose: bool,
     root: bool,
 }
 
@@ -25,7 +27,8 @@ impl Invocation {
     /// Reads nothing but its arguments and whose process this is.
     pub(crate) fn new(global: &GlobalOptions, environment: Environment) -> Self {
         let output = Output::new(global.quiet, environment.no_color);
-        Self { environment, output, root: rustix::process::geteuid().is_root() }
+        let verbose = global.verbose > 0;
+        Self { environment, output, verbose, root: rustix::process::geteuid().is_root() }
     }
 
     /// The directories that this user's repositories, keys and caches lie in.

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -37,6 +38,8 @@ const EPOCH: u64 = 1_767_225_600;
 pub struct Equipment {
     kernel: Kernel,
     guest: Vec<u8>,
+    /// The files of both.
+    files: [PathBuf; 2],
 }
 
 impl Equipment {
@@ -68,8 +71,22 @@ impl Equipment {
             }
         };
         let kernel = Kernel::open(&package, &MODULES.map(str::to_owned)).expect("because it is Debian's");
-        let guest = fs::read(guest).expect("because it has been built");
-        Some(Self { kernel, guest })
+        let files = [package, guest];
+        let guest = fs::read(&files[1]).expect("because it has been built");
+        Some(Self { kernel, guest, files })
+    }
+
+    /// Copies the kernel's package and the guest into a directory, where every user may read them.
+    ///
+    /// # Panics
+    /// If they can't be copied.
+    pub fn copy_to(&self, directory: &Path) -> [PathBuf; 2] {
+        self.files.clone().map(|file| {
+            let to = directory.join(file.file_name().expect("because it is a file"));
+            fs::copy(&file, &to).expect("because the scratch directory is writable");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).expect("because it is ours");
+            to
+        })
     }
 
     /// Writes kernel and initramfs of a machine with these settings into a directory.

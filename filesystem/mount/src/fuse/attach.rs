@@ -17,7 +17,7 @@ use super::mount_table::{self, Mounted};
 use crate::error::MountError;
 use crate::order::{Access, MountOrder};
 
-const DEVICE_FILE: &str = "/dev/fuse";
+pub(crate) const DEVICE_FILE: &str = "/dev/fuse";
 const HELPER: &str = "fusermount3";
 /// What the kernel calls our file systems in the mount table.
 const KIND: &str = "fuse.varve";

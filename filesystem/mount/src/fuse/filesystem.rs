@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{
-    AccessFlags, Errno, FileAttr, FileHandle, Filesystem, Generation, INodeNo, InitFlags, KernelConfig,
-    LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    AccessFlags, Errno, FileAttr, FileHandle, Filesystem, Generation, INodeNo, InitFlags, IoctlFlags,
+    KernelConfig, LockOwner, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
+    ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use varve_store::Deadline;
 
-use super::attach::LARGEST_REQUEST;
 use super::attributes::{attributes_of, entry_attributes, tree_root_attributes};
 use super::errno::{errno_of, is_fault};
 use crate::attached::Attached;
@@ -46,6 +45,8 @@ thread_local! {
 pub(crate) struct RepositoryFilesystem {
     tree: Arc<Tree>,
     without_attributes: bool,
+    /// The most bytes of one answer.
+    largest: u32,
 }
 
 /// An answer with attributes.
@@ -55,8 +56,9 @@ struct Found {
 }
 
 impl RepositoryFilesystem {
-    pub(crate) fn new(tree: Arc<Tree>, without_attributes: bool) -> Self {
-        Self { tree, without_attributes }
+    /// One whose answers to reads have at most `largest` bytes.
+    pub(crate) fn new(tree: Arc<Tree>, without_attributes: bool, largest: u32) -> Self {
+        Self { tree, without_attributes, largest }
     }
 
     /// Works on a request: here if that is possible without waiting, else on a thread that may wait. A panic is an error of
@@ -150,7 +152,7 @@ impl Filesystem for RepositoryFilesystem {
             // What the kernel doesn't know it does without.
             let _ = config.add_capabilities(capability);
         }
-        let _ = config.set_max_write(LARGEST_REQUEST);
+        let _ = config.set_max_write(self.largest);
         let _ = config.set_max_background(MOST_BACKGROUND);
         let _ = config.set_congestion_threshold(MOST_BACKGROUND);
         Ok(())
@@ -225,7 +227,7 @@ impl Filesystem for RepositoryFilesystem {
         reply: ReplyData,
     ) {
         let tree = Arc::clone(&self.tree);
-        let size = size.min(LARGEST_REQUEST) as usize;
+        let size = size.min(self.largest) as usize;
         self.serve(
             reply,
             move |tree, patience| {
@@ -301,6 +303,29 @@ impl Filesystem for RepositoryFilesystem {
         let total = attached.map(|attached| attached.current.load().catalog.index().counters().total());
         let (bytes, files) = total.map_or((0, 0), |total| (total.file_bytes, total.entries()));
         reply.statfs(bytes.div_ceil(4096), 0, 0, files, 0, 4096, 255, 4096);
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        // Then it isn't asked again.
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
     }
 
     fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {

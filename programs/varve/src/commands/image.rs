@@ -1,7 +1,7 @@
 //! `varve image`: boot images. One file per verb in `image/`.
 
 mod build;
-mod inputs;
+pub(super) mod inputs;
 mod kernel;
 mod show;
 mod verify;

@@ -7,6 +7,7 @@ mod image;
 mod log;
 mod software;
 mod variables;
+mod vm;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -22,6 +23,7 @@ use self::bindings::Bindings;
 use self::software::Chosen;
 pub(crate) use self::software::SoftwareOptions;
 pub(crate) use self::variables::VariableOptions;
+use self::vm::VmOptions;
 use crate::exit_code::ExitCode;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -42,6 +44,8 @@ pub(crate) struct Run {
     place: PlaceOptions,
     #[command(flatten)]
     variables: VariableOptions,
+    #[command(flatten)]
+    vm: VmOptions,
     /// The command; without it the environment's own, or a shell
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -99,7 +103,13 @@ pub(crate) struct PlaceOptions {
 
 impl Run {
     pub(crate) fn run(self, invocation: &Invocation) -> Result<(), Failure> {
-        match execute(invocation, self.software, self.place, &self.variables, self.command, &|| Ok(())) {
+        let Self { software, place, variables, vm, command } = self;
+        let ended = if vm.vm {
+            vm::execute(invocation, software, place, &vm, &variables, command)
+        } else {
+            execute(invocation, software, place, &variables, command, &|| Ok(()))
+        };
+        match ended {
             // What follows is for who called: the end of the command is the end of this.
             Ok(code) => std::process::exit(i32::from(code)),
             Err(failure) => Err(failure.not_run()),
@@ -116,7 +126,7 @@ pub(crate) fn execute(
     command: Vec<OsString>,
     begun: &dyn Fn() -> Result<(), Failure>,
 ) -> Result<u8, Failure> {
-    let Chosen { system, software, started, variables: said } = software.choose(invocation)?;
+    let Chosen { system, software, started, variables: said, .. } = software.choose(invocation)?;
     let held = if place.no_fuse || filler::is_needed() {
         filler::open(invocation, system.as_ref(), &software, place.whole)?
     } else {
@@ -130,12 +140,8 @@ pub(crate) fn execute(
     if held.trees.is_some() && !in_environment {
         binds.push(filler::hide(&invocation.places()?)?);
     }
-    let directory = place.directory.or(started.directory).unwrap_or(directory);
-    let mut words = started.entry_point;
-    words.extend(if command.is_empty() { started.command } else { command });
-    if words.is_empty() {
-        words.push(variables.shell(invocation, in_environment));
-    }
+    let directory = place.directory.or_else(|| started.directory.clone()).unwrap_or(directory);
+    let words = started.words(command, || variables.shell(invocation, in_environment));
     if !in_environment && (place.keep.is_some() || place.collect.is_some()) {
         return Err(Failure::usage("what is written goes to the host, where no operating system is shown")
             .hint("name one with --env or --system"));

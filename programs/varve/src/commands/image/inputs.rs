@@ -21,7 +21,7 @@ pub(super) fn epoch(invocation: &Invocation) -> u64 {
 }
 
 /// The file of the guest: beside this program, where it is installed; or where cargo built it.
-pub(super) fn guest(program: &Path) -> Result<PathBuf, Failure> {
+pub(crate) fn guest(program: &Path) -> Result<PathBuf, Failure> {
     let beside = program.parent().unwrap_or(Path::new("/"));
     let mut places = vec![beside.join(GUEST)];
     if let (Some(profile), Some(target)) = (beside.file_name(), beside.parent()) {
@@ -37,11 +37,15 @@ pub(super) fn guest(program: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
+/// Whether a file is meant, and not the name of a package.
+pub(crate) fn is_file(named: &str) -> bool {
+    named.contains('/') || Path::new(named).is_file()
+}
+
 /// A file as it is named, or the package of this name through apt.
-pub(super) fn package(invocation: &Invocation, named: &str) -> Result<PathBuf, Failure> {
-    let path = Path::new(named);
-    if path.is_file() || named.contains('/') {
-        return Ok(path.to_owned());
+pub(crate) fn package(invocation: &Invocation, named: &str) -> Result<PathBuf, Failure> {
+    if is_file(named) {
+        return Ok(named.into());
     }
     invocation.output.say(format!("getting the package {named} through apt"));
     Ok(fetch_package(named, &packages(invocation)?)?)

@@ -20,7 +20,7 @@ use crate::invocation::Invocation;
 use crate::places::Places;
 
 /// Where software is seen.
-pub(super) const SOFTWARE: &str = "/cvmfs";
+pub(crate) const SOFTWARE: &str = "/cvmfs";
 
 /// What is there for a run.
 pub(crate) struct Held {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use varve_environment::{Entry, Source};
+use varve_environment::{Entry, Image, Source};
 use varve_mount::MountOrder;
 use varve_repository::{KeyFingerprint, RepositoryName, RepositoryPath};
 
@@ -57,6 +57,8 @@ pub(crate) struct Chosen {
     pub(crate) system: Option<Software>,
     pub(crate) software: Vec<Software>,
     pub(crate) started: Started,
+    /// What a machine boots.
+    pub(crate) image: Option<Image>,
     pub(crate) variables: BTreeMap<String, String>,
 }
 
@@ -68,6 +70,18 @@ pub(crate) struct Started {
     /// What is started if nobody says what.
     pub(crate) command: Vec<OsString>,
     pub(crate) directory: Option<PathBuf>,
+}
+
+impl Started {
+    /// What is started, given what the caller says; a shell where nobody says anything.
+    pub(crate) fn words(self, command: Vec<OsString>, shell: impl FnOnce() -> OsString) -> Vec<OsString> {
+        let mut words = self.entry_point;
+        words.extend(if command.is_empty() { self.command } else { command });
+        if words.is_empty() {
+            words.push(shell());
+        }
+        words
+    }
 }
 
 /// A repository to be shown.
@@ -131,6 +145,7 @@ impl SoftwareOptions {
                 system: parts.system.as_ref().map(of).transpose()?.map(below_overlay),
                 software: parts.software.iter().map(of).collect::<Result<_, _>>()?,
                 started: parts.entry.map(Started::from).unwrap_or_default(),
+                image: parts.image,
                 variables: parts.variables,
             });
         }
@@ -159,7 +174,7 @@ impl SoftwareOptions {
             }
             (None, None) => (None, nothing),
         };
-        Ok(Chosen { system: system.map(below_overlay), software, started, variables })
+        Ok(Chosen { system: system.map(below_overlay), software, started, image: None, variables })
     }
 
     /// What the options say of servers and what is fetched.
