@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Image(image::Image),
     Serve(serve::Serve),
     Replicate(replicate::Replicate),
-    Run(run::Run),
+    Run(Box<run::Run>),
     Fork(fork::Fork),
     Mount(mount::Mount),
     Umount(umount::Umount),

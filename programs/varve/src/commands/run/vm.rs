@@ -1,7 +1,7 @@
 //! `varve run --vm`: the same command in a machine with a kernel of its own, started for it and gone with it.
 //!
 //! This process is everything that the machine has: it answers the machine's kernel for every directory that is shown, carries
-//! the command's streams, and hands on signals. See docs/decisions/0012-run-in-a-machine.md.
+//! the command's streams, and hands on signals. See docs/decisions/0013-run-in-a-machine.md.
 
 mod boot_files;
 mod console;
