@@ -35,11 +35,11 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path;
-use object_store::{Error, GetOptions, ObjectStore as _, ObjectStoreExt as _};
+use object_store::{Error, GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 use varve_content::{Hasher, ObjectKind, ObjectName};
 
 use self::bucket::Bucket;
-use self::upload::Kind;
+use self::upload::{Kind, TRIALS};
 use self::uploads::{AT_ONCE, Uploads};
 use crate::{
     Deadline, Freshness, ObjectSink, ObjectSource, ObjectStore, Repeated, RepositoryFile, StoreError,
@@ -79,22 +79,44 @@ impl S3Store {
         take: &mut dyn FnMut(&Bytes) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let too_large = || StoreError::TooLarge { name: name.to_owned(), place: self.place(), limit };
-        let asked = self.bucket.client.get_opts(key, GetOptions::default());
-        let answer = self.bucket.request("read", name, key, Some(deadline), asked)?;
-        if answer.meta.size > limit {
-            return Err(too_large());
-        }
-        let mut pieces = answer.into_stream();
-        let mut total = 0;
-        // What is done with a piece stands outside of the request: it may be another request.
-        while let Some(piece) = self.bucket.request("read", name, key, Some(deadline), pieces.try_next())? {
-            total += piece.len() as u64;
-            if total > limit {
+        let (mut total, mut version, mut trial) = (0, None, 1);
+        loop {
+            // What came before a connection ended is not sent again.
+            let rest = (total > 0).then_some(GetRange::Offset(total));
+            let options = GetOptions::new().with_range(rest).with_if_match(version.clone());
+            let asked = self.bucket.client.get_opts(key, options);
+            let answer = self.bucket.request("read", name, key, Some(deadline), asked)?;
+            if answer.meta.size > limit {
                 return Err(too_large());
             }
-            take(&piece)?;
+            let size = answer.meta.size;
+            version.clone_from(&answer.meta.e_tag);
+            // Some services send all of it, whatever is asked for.
+            let mut known = total.saturating_sub(answer.range.start);
+            let mut pieces = answer.into_stream();
+            // What is done with a piece stands outside of the request: it may be another request.
+            let ended = loop {
+                match self.bucket.request("read", name, key, Some(deadline), pieces.try_next()) {
+                    Ok(Some(piece)) => {
+                        let passed_over = known.min(piece.len() as u64);
+                        known -= passed_over;
+                        let piece = piece.slice(passed_over as usize..);
+                        total += piece.len() as u64;
+                        if total > limit {
+                            return Err(too_large());
+                        }
+                        take(&piece)?;
+                    }
+                    Ok(None) => return Ok(()),
+                    Err(error) => break error,
+                }
+            };
+            if total >= size || trial == TRIALS || version.is_none() {
+                return Err(ended);
+            }
+            tracing::debug!(name, total, error = %ended, "what is left is asked for again");
+            trial += 1;
         }
-        Ok(())
     }
 }
 
@@ -151,12 +173,20 @@ impl ObjectSource for S3Store {
         let fetch = |&(name, limit): &(ObjectName, u64)| async move {
             let (text, key) = (name.to_string(), self.bucket.object_key(&name));
             let too_large = || StoreError::TooLarge { name: text.clone(), place: self.place(), limit };
-            let asked = self.bucket.client.get_opts(&key, GetOptions::default());
-            let answer = self.bucket.requested("read", &text, &key, Some(deadline), asked).await?;
-            if answer.meta.size > limit {
-                return Err(too_large());
-            }
-            let stored = self.bucket.requested("read", &text, &key, Some(deadline), answer.bytes()).await?;
+            let mut trial = 1;
+            let stored = loop {
+                let asked = self.bucket.client.get_opts(&key, GetOptions::default());
+                let answer = self.bucket.requested("read", &text, &key, Some(deadline), asked).await?;
+                if answer.meta.size > limit {
+                    return Err(too_large());
+                }
+                match self.bucket.requested("read", &text, &key, Some(deadline), answer.bytes()).await {
+                    Ok(stored) => break stored,
+                    // A connection that ended in the middle of the answer.
+                    Err(_) if trial < TRIALS => trial += 1,
+                    Err(error) => return Err(error),
+                }
+            };
             if stored.len() as u64 > limit {
                 return Err(too_large());
             }

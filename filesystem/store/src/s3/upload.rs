@@ -21,7 +21,7 @@ const ASKED_FIRST: usize = 128 << 10;
 const IN_ONE_PIECE: usize = 32 << 20;
 
 /// How often something is sent whose failure the library takes for final.
-const TRIALS: u32 = 4;
+pub(super) const TRIALS: u32 = 4;
 
 /// A part, at least; a service accepts 10,000 of them.
 const PART: usize = 8 << 20;

@@ -39,6 +39,8 @@ use crate::invocation::Invocation;
 const USUAL_CORES: usize = 16;
 /// Nor more memory.
 const USUAL_MEMORY: u64 = 2 << 30;
+/// What its kernel and the guest need.
+const LEAST_MEMORY: u64 = 128 << 20;
 /// So much at the end of the largest table of names is of no use to anybody.
 const LARGEST_HOSTS: usize = 1 << 20;
 
@@ -196,6 +198,9 @@ fn memory(bytes: Option<u64>) -> Result<Megabytes, Failure> {
     let info = rustix::system::sysinfo();
     let all = info.totalram as u64 * u64::from(info.mem_unit.max(1));
     let bytes = bytes.unwrap_or_else(|| (all / 2).min(USUAL_MEMORY));
+    if bytes < LEAST_MEMORY {
+        return Err(Failure::usage("a machine needs at least 128 MiB of memory"));
+    }
     Megabytes::new(bytes.div_ceil(1 << 20)).map_err(Failure::usage_error)
 }
 
