@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::Command;
 
-use varve_system::{Outcome, fuse_is_missing, programs_are_missing, shell_blocks};
+use varve_system::{Equipment, Outcome, fuse_is_missing, programs_are_missing, shell_blocks};
 
 use crate::packages_are_missing;
 use crate::typist::Typist;
@@ -20,6 +20,7 @@ fn the_same_environment_gives_the_same_bytes_everywhere() {
     if packages_are_missing(&TOOLS) || fuse_is_missing() || programs_are_missing(&["setpriv", "unshare"]) {
         return;
     }
+    let Some(equipment) = Equipment::find() else { return };
     let pip = Command::new("python3").args(["-m", "pip", "--version"]).output();
     if !pip.is_ok_and(|pip| pip.status.success()) {
         assert!(std::env::var_os("CI").is_none(), "CI must have pip");
@@ -41,11 +42,11 @@ fn the_same_environment_gives_the_same_bytes_everywhere() {
     }
     let events = fs::read_to_string(typist.installation().path("work/first.txt")).expect("it was made");
     assert!(events.lines().count() > 1000 && events.starts_with("0 "), "{events}");
-    by_a_user_without_rights(&typist);
+    by_a_user_without_rights(&typist, &equipment);
 }
 
-/// Takes the archive in and runs, with and without the device.
-fn by_a_user_without_rights(typist: &Typist) {
+/// Takes the archive in and runs, with and without the device, and in a machine.
+fn by_a_user_without_rights(typist: &Typist, equipment: &Equipment) {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can become another user");
         return;
@@ -69,11 +70,15 @@ fn by_a_user_without_rights(typist: &Typist) {
         $VARVE run --env pythia-8.312.0 -- python3 events.py > mounted.txt
         cmp first.txt mounted.txt
         $VARVE run --env pythia-8.312.0 --no-fuse -- python3 events.py > filled.txt
-        cmp first.txt filled.txt";
+        cmp first.txt filled.txt
+        $VARVE run --vm --kernel \"$KERNEL\" --guest \"$GUEST\" --env pythia-8.312.0 -- python3 events.py > machine.txt
+        cmp first.txt machine.txt";
     let become_user = "mount --bind \"$DEVICE\" /dev/fuse; exec setpriv --reuid=65534 --regid=65534 --clear-groups \
                        --inh-caps=-all --bounding-set=-all sh -euxc \"$1\"";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-euc", become_user, "sh", script]).current_dir(&own);
+    let [kernel, guest] = equipment.copy_to(&own);
+    command.env("KERNEL", kernel).env("GUEST", guest);
     command.env("VARVE", &program).env("VARVE_HOME", own.join("home")).env("DEVICE", &device);
     let Outcome { code, stdout, stderr } = installation.end(command);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
