@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
-        let checked = check("[machine]\nhostname = 5\n");
+        let checked = check("[machine]\nhostname = ['a']\n");
         assert!(!checked.sound);
         assert_eq!(checked.notices[0].place.line, 2);
         let checked = check("[machine]\nhostname = 'a.example.org'\n");
