@@ -65,7 +65,8 @@ mod tests {
         assert_eq!(checked.notices[0].place.line, 2);
         let checked = check("[machine]\nhostname = 'a.example.org'\n");
         assert!(checked.sound, "{:?}", checked.notices);
-        assert!(checked.explanation.contains("a.example.org"), "{}", checked.explanation);
+        assert!(checked.explanation.contains("/etc/hostname"), "{}", checked.explanation);
+        assert!(checked.document.contains("a.example.org"), "{}", checked.document);
     }
 
     #[test]
